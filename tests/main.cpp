@@ -1,5 +1,4 @@
 // The one main() of all tests, and the search for reference numbers.
-#define BOOST_TEST_NO_MAIN
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
