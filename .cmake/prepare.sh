@@ -46,19 +46,20 @@ install_packages() {
   say "installing$list"
   # shellcheck disable=SC2086  # a list of words
   {
-    apt install -s $list >/dev/null 2>&1 || apt update
-    apt install --no-install-recommends $list || { apt update && apt install --no-install-recommends $list; }
+    apt install -s $list >/dev/null 2>&1 || { updated=yes && apt update; } # no list of packages yet, or an old one
+    apt install --no-install-recommends $list ||
+      { [ -z "${updated:-}" ] && apt update && apt install --no-install-recommends $list; }
   } </dev/null >&2
 }
 
 give_up() { # give_up "NAME..."
   cat >&2 <<EOF
-unroll: missing: $1
-unroll: it cannot be installed from here (that takes apt-get with root or sudo, and the network). Please install
+unroll: needs ${1% }; not all of it is here, and it cannot be installed
+        from here (that takes apt-get with root or sudo, and the network). Please install
   Debian, Ubuntu:  apt-get install$(packages apt "$1")
   Fedora:          dnf install$(packages dnf "$1")
   macOS:           brew install$(packages brew "$1")
-and run the same command again.
+  and run the same command again.
 EOF
   exit 1
 }
