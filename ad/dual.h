@@ -1,0 +1,149 @@
+// Forward mode: a number that carries its own derivatives along, f(a + b e) = f(a) + f'(a) b e with e^2 = 0.
+#pragma once
+
+#include "ad/elementary.h"
+
+namespace ad {
+
+/// N derivatives side by side, scaled and added together. For double they lie in blocks of up to eight, as many as a
+/// processor multiplies at once; the last block is filled up with zeros.
+template <class T, int N>
+class Tangents {
+  static_assert(N >= 1, "at least one direction");
+  static constexpr int width = !std::is_same_v<T, double> ? 1 : N >= 8 ? 8 : N >= 4 ? 4 : 2;
+  static constexpr int blocks = (N + width - 1) / width;
+
+  template <class U, int W>
+  struct Lane {
+    typedef U type __attribute__((vector_size(sizeof(U) * W), aligned(16)));
+  };
+  template <class U>
+  struct Lane<U, 1> {
+    using type = U;
+  };
+  typename Lane<T, width>::type block_[blocks]{};
+
+ public:
+  Tangents() = default;
+  /// The same number in every direction: zero, as a rule.
+  Tangents(const T& all) {
+    for (int i = 0; i < N; ++i) (*this)[i] = all;
+  }
+
+  static constexpr int size() { return N; }
+  T& operator[](int i) { return reinterpret_cast<T*>(block_)[i]; }
+  const T& operator[](int i) const { return reinterpret_cast<const T*>(block_)[i]; }
+
+  [[gnu::always_inline]] Tangents& operator+=(const Tangents& d) {
+    for (int i = 0; i < blocks; ++i) block_[i] += d.block_[i];
+    return *this;
+  }
+
+  /// flow(p, d), one test for all directions.
+  [[gnu::always_inline]] friend Tangents flow(const T& p, const Tangents& d) {
+    Tangents r;
+    if (simple(p)) [[likely]]
+      for (int i = 0; i < blocks; ++i) r.block_[i] = p * d.block_[i];
+    else
+      for (int i = 0; i < N; ++i) r[i] = flow(p, d[i]);
+    return r;
+  }
+  [[gnu::always_inline]] friend Tangents flow(const T& p, const Tangents& d, const T& q, const Tangents& e) {
+    Tangents r;
+    if (simple(p) && simple(q)) [[likely]]
+      for (int i = 0; i < blocks; ++i) r.block_[i] = p * d.block_[i] + q * e.block_[i];
+    else
+      for (int i = 0; i < N; ++i) r[i] = flow(p, d[i], q, e[i]);
+    return r;
+  }
+  bool vanishes() const {
+    for (int i = 0; i < N; ++i)
+      if (!is_zero((*this)[i])) return false;
+    return true;
+  }
+
+ private:
+  // neither zero nor infinite nor NaN: plain multiplication is already flow()
+  static bool simple(const T& p) {
+    if constexpr (std::is_floating_point_v<T>)
+      return p - p == 0 && p != 0;
+    else
+      return false;
+  }
+};
+
+/// A value and its derivatives in N directions. Tag keeps nested differentiations apart: numbers of two different ones
+/// do not mix unless one is written over the other, Dual<Dual<double, 1, Outer>, 1, Inner>.
+/// Comparisons look at values only.
+template <class T = double, int N = 1, class Tag = void>
+struct Dual {
+  using Tangent = std::conditional_t<N == 1, T, Tangents<T, N>>;
+
+  T value{0};
+  Tangent tangent{T(0)};
+
+  Dual() = default;
+  template <Passive<Dual, T> U>
+  Dual(const U& v) : value(v) {}
+  Dual(const T& v, const Tangent& d) : value(v), tangent(d) {}
+
+  /// The derivative in direction i.
+  const T& derivative(int i = 0) const {
+    if constexpr (N == 1)
+      return tangent;
+    else
+      return tangent[i];
+  }
+  bool vanishes() const { return is_zero(value) && is_zero(tangent); }
+
+  friend auto value(const Dual& x) { return ad::value(x.value); }
+  friend Dual detach(const Dual& x) { return Dual(detach(x.value)); }
+
+#define AD_CHAIN1(name)                                            \
+  const T y = row::name##_::value(x.value);                        \
+  return Dual(y, flow(row::name##_::dx(x.value, y), x.tangent));
+#define AD_CHAIN2(f, name)                                                                                   \
+  friend Dual f(const Dual& x, const Dual& z) {                                                              \
+    const T y = row::name##_::value(x.value, z.value);                                                       \
+    return Dual(y, flow(row::name##_::dx(x.value, z.value, y), x.tangent,                                    \
+                        row::name##_::dz(x.value, z.value, y), z.tangent));                                  \
+  }                                                                                                          \
+  template <Passive<Dual, T> U>                                                                              \
+  friend Dual f(const Dual& x, const U& c) {                                                                 \
+    const T z(c), y = row::name##_::value(x.value, z);                                                       \
+    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                        \
+  }                                                                                                          \
+  template <Passive<Dual, T> U>                                                                              \
+  friend Dual f(const U& c, const Dual& z) {                                                                 \
+    const T x(c), y = row::name##_::value(x, z.value);                                                       \
+    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                        \
+  }
+#define AD_INFIX(name, symbol, ...)                                          \
+  AD_CHAIN2(operator symbol, name)                                           \
+  template <class U>                                                         \
+  Dual& operator symbol##=(const U& z) {                                     \
+    return *this = *this symbol z;                                           \
+  }
+#define AD_PREFIX(name, symbol, ...) \
+  friend Dual operator symbol(const Dual& x) { AD_CHAIN1(name) }
+#define AD_UNARY(name, ...) \
+  friend Dual name(const Dual& x) { AD_CHAIN1(name) }
+#define AD_BINARY(name, ...) AD_CHAIN2(name, name)
+#include "ad/derivatives.def"
+#undef AD_CHAIN1
+#undef AD_CHAIN2
+
+  /// x * z + w
+  friend Dual fma(const Dual& x, const Dual& z, const Dual& w) { return x * z + w; }
+
+#define AD_COMPARE(op)                                                                          \
+  friend bool operator op(const Dual& x, const Dual& z) { return x.value op z.value; }          \
+  template <Passive<Dual, T> U>                                                                 \
+  friend bool operator op(const Dual& x, const U& z) { return x.value op T(z); }                \
+  template <Passive<Dual, T> U>                                                                 \
+  friend bool operator op(const U& x, const Dual& z) { return T(x) op z.value; }
+  AD_COMPARE(<) AD_COMPARE(>) AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
+#undef AD_COMPARE
+};
+
+}  // namespace ad

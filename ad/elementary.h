@@ -1,0 +1,191 @@
+// Turns each row of the table of derivatives into a class with a value and its partials, for any kind of number.
+#pragma once
+
+#include "ad/special.h"
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <string_view>
+#include <type_traits>
+
+namespace ad {
+
+/// What an entry of a tape can be: an operation of the table, or one of the few that no formula describes.
+enum class Op : std::uint32_t {
+  input,     // an independent variable
+  constant,  // a number that entered as a variable and has no derivative
+  detach,    // the same value, but nothing flows through: an edit
+  custom,    // value and partials given by the caller
+  sub_mul,   // w - x * z as one entry; w + x * z is fma
+#define AD_INFIX(name, ...) name,
+#define AD_PREFIX(name, ...) name,
+#define AD_UNARY(name, ...) name,
+#define AD_BINARY(name, ...) name,
+#define AD_TERNARY(name, ...) name,
+#include "ad/derivatives.def"
+};
+
+// --- plain numbers ---------------------------------------------------------------------------------------------------
+
+/// Numbers without derivatives: double, and exact rationals or other classes that std::numeric_limits knows.
+template <class T>
+concept Plain = std::numeric_limits<T>::is_specialized;
+
+/// What may stand beside a number of type X (over T) in an expression without being one: 2 * x, x / 3.0.
+template <class U, class X, class T>
+concept Passive = std::convertible_to<U, T> && !std::derived_from<U, X>;
+
+using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::atan2, std::atanh, std::cbrt, std::ceil,
+    std::copysign, std::cos, std::cosh, std::erf, std::erfc, std::exp, std::exp2, std::expm1, std::floor, std::fma,
+    std::fmod, std::hypot, std::lgamma, std::log, std::log10, std::log1p, std::log2, std::pow, std::round, std::sin,
+    std::sinh, std::sqrt, std::tan, std::tanh, std::tgamma, std::trunc;
+
+// The functions of the table that <cmath> lacks, or has with another convention (defined below, by their rows).
+#define AD_OWN(f)                                        \
+  template <Plain T>                                     \
+  auto f(const T& x);
+#define AD_OWN2(f)                                       \
+  template <Plain T, Plain U>                            \
+  auto f(const T& x, const U& z);
+AD_OWN(copy) AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+#undef AD_OWN
+#undef AD_OWN2
+
+/// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
+template <class T>
+T select(bool condition, const T& a, const T& b) {
+  return condition ? a : b;
+}
+
+/// The plain number underneath, all levels of derivatives taken off.
+template <Plain T>
+T value(const T& x) {
+  return x;
+}
+
+/// The same value with no derivative: nothing flows through it in either direction.
+template <Plain T>
+T detach(const T& x) {
+  return x;
+}
+
+/// Zero, and constantly so: its derivatives vanish too. A number with derivatives answers by a member vanishes().
+template <class T>
+bool is_zero(const T& x) {
+  if constexpr (requires { x.vanishes(); })
+    return x.vanishes();
+  else
+    return x == 0;
+}
+
+// --- one class per row: row::tanh_ has value(x) and dx(x, y); a binary row dx(x, z, y) and dz(x, z, y) ------------------
+
+namespace row {
+
+#define AD_FORMULA(name, formula, ...)                                                                          \
+  template <class T>                                                                                            \
+  [[gnu::always_inline]] static T name(__VA_ARGS__) {                                                           \
+    [[maybe_unused]] const auto select = [](const auto& condition, const auto& a, const auto& b) {             \
+      using ad::select;                                                                                         \
+      return select(condition, T(a), T(b));                                                                     \
+    };                                                                                                          \
+    return T(formula);                                                                                          \
+  }
+#define AD_ARG [[maybe_unused]] const T&
+#define AD_ROW1(name, value_, dx_)             \
+  struct name##_ {                             \
+    static constexpr Op op = Op::name;         \
+    AD_FORMULA(value, value_, AD_ARG x)        \
+    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG y)    \
+  };
+#define AD_ROW2(name, value_, dx_, dz_)                  \
+  struct name##_ {                                       \
+    static constexpr Op op = Op::name;                   \
+    AD_FORMULA(value, value_, AD_ARG x, AD_ARG z)        \
+    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z, AD_ARG y)    \
+    AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z, AD_ARG y)    \
+  };
+#define AD_INFIX(name, symbol, dx, dz, ...) AD_ROW2(name, x symbol z, dx, dz)
+#define AD_PREFIX(name, symbol, dx, ...) AD_ROW1(name, symbol x, dx)
+#define AD_UNARY(name, value, dx, ...) AD_ROW1(name, value, dx)
+#define AD_BINARY(name, value, dx, dz, ...) AD_ROW2(name, value, dx, dz)
+#include "ad/derivatives.def"
+#undef AD_ROW1
+#undef AD_ROW2
+#undef AD_ARG
+#undef AD_FORMULA
+
+}  // namespace row
+
+#define AD_OWN(f)                                        \
+  template <Plain T>                                     \
+  auto f(const T& x) {                                   \
+    if constexpr (std::is_integral_v<T>)                 \
+      return row::f##_::value(static_cast<double>(x));   \
+    else                                                 \
+      return row::f##_::value(x);                        \
+  }
+#define AD_OWN2(f)                                       \
+  template <Plain T, Plain U>                            \
+  auto f(const T& x, const U& z) {                       \
+    using C = std::common_type_t<T, U>;                  \
+    return row::f##_::template value<C>(C(x), C(z));     \
+  }
+AD_OWN(copy) AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+#undef AD_OWN
+#undef AD_OWN2
+
+// --- how a partial and a derivative combine ----------------------------------------------------------------------------
+
+/// partial * derivative, where exactly zero on either side means that nothing flows: 0 * infinity = 0. Forward and
+/// reverse mode share this rule, so they agree at poles, and what does not depend on x never turns into NaN.
+template <class T>
+[[gnu::always_inline]] inline T flow(const T& partial, const T& derivative) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const T product = partial * derivative;
+    if (product == product) [[likely]] return product;
+  }
+  return is_zero(partial) || is_zero(derivative) ? T(0) : T(partial * derivative);
+}
+
+/// flow(p, d) + flow(q, e) with one test for both.
+template <class T>
+[[gnu::always_inline]] inline T flow(const T& p, const T& d, const T& q, const T& e) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const T sum = p * d + q * e;
+    if (sum == sum) [[likely]] return sum;
+  }
+  return flow(p, d) + flow(q, e);
+}
+
+// --- names -------------------------------------------------------------------------------------------------------------
+
+/// What a person calls an operation, and its partials as the table states them (empty where there are none).
+struct OpText {
+  std::string_view name, dx, dz;
+  int operands;
+  bool infix;
+};
+
+inline constexpr OpText op_text(Op op) {
+  constexpr auto table = std::to_array<OpText>({
+      {"input", "", "", 0, false},
+      {"constant", "", "", 0, false},
+      {"detach", "0", "", 1, false},
+      {"custom", "given", "given", 2, false},
+      {"sub_mul", "-z", "-x", 3, false},
+#define AD_INFIX(name, symbol, dx, dz, ...) {#symbol, #dx, #dz, 2, true},
+#define AD_PREFIX(name, symbol, dx, ...) {#symbol, #dx, "", 1, true},
+#define AD_UNARY(name, value, dx, ...) {#name, #dx, "", 1, false},
+#define AD_BINARY(name, value, dx, dz, ...) {#name, #dx, #dz, 2, false},
+#define AD_TERNARY(name, value, dx, dz, dw) {#name, #dx, #dz, 3, false},
+#include "ad/derivatives.def"
+  });
+  return table[static_cast<std::size_t>(op)];
+}
+
+}  // namespace ad

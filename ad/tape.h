@@ -1,0 +1,727 @@
+// Reverse mode: a tape that records every operation as it happens, and is swept back to collect derivatives.
+#pragma once
+
+#include "ad/elementary.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ad {
+
+using Id = std::uint32_t;  // number of a variable on its tape, from 1; 0 is "none"
+
+/// A line of somebody's program.
+struct Where {
+  const char* file = "";
+  unsigned line = 0;
+};
+
+/// One recorded operation: d(result) = pa d(a) + pb d(b) + d(c). A plain number that took part has id 0; its value then
+/// stands in place of the partial nobody needs.
+template <class T>
+struct alignas(sizeof(T) == 8 ? 32 : alignof(T)) Entry {
+  T pa, pb;
+  Id a, b, c;
+  Op op;
+};
+
+namespace detail {
+
+/// An array without initial values that is grown by doubling; whoever owns it knows how many elements are alive.
+template <class T>
+class Room {
+  static constexpr std::size_t align = std::max<std::size_t>(64, alignof(T));
+  T* data_ = nullptr;
+  std::size_t capacity_ = 0;
+
+ public:
+  Room() = default;
+  Room(Room&& r) noexcept : data_(std::exchange(r.data_, nullptr)), capacity_(std::exchange(r.capacity_, 0)) {}
+  Room& operator=(Room&& r) noexcept {
+    std::swap(data_, r.data_);
+    std::swap(capacity_, r.capacity_);
+    return *this;
+  }
+  ~Room() { ::operator delete(data_, std::align_val_t{align}); }
+
+  T* data() const { return data_; }
+  std::size_t capacity() const { return capacity_; }
+
+  void grow(std::size_t alive, std::size_t capacity) {
+    T* bigger = static_cast<T*>(::operator new(capacity * sizeof(T), std::align_val_t{align}));
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      if (alive != 0) std::memcpy(static_cast<void*>(bigger), data_, alive * sizeof(T));
+    } else {
+      std::uninitialized_move_n(data_, alive, bigger);
+      std::destroy_n(data_, alive);
+    }
+    ::operator delete(data_, std::align_val_t{align});
+    data_ = bigger;
+    capacity_ = capacity;
+  }
+};
+
+inline std::atomic<std::uint32_t> generations{1};
+/// A number no other recording has: variables carry it, so that one of a cleared or other tape is noticed.
+inline std::uint32_t next_generation() {
+  std::uint32_t g = generations.fetch_add(1, std::memory_order_relaxed);
+  while (g == 0 || g == UINT32_MAX) g = generations.fetch_add(1, std::memory_order_relaxed);
+  return g;
+}
+
+}  // namespace detail
+
+template <class T>
+class TapeOf;
+template <class T = double, class Tag = void>
+class Variable;
+
+/// The place where recording goes on: what every operation touches, kept together.
+template <class T>
+struct Cursor {
+  Entry<T>* entry = nullptr;
+  T* value = nullptr;
+  Id size = 0;                              // entries in use, with the empty entry 0
+  Id limit = 0;                             // below this many, recording asks nobody
+  std::uint32_t generation = UINT32_MAX;    // of the variables that belong here
+  TapeOf<T>* tape = nullptr;
+
+  [[gnu::always_inline]] Id record(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c, Where where) {
+    if (size >= limit) [[unlikely]]
+      make_room(where);
+    const Id i = size;
+    std::construct_at(entry + i, Entry<T>{pa, pb, a, b, c, op});
+    std::construct_at(value + i, v);
+    size = i + 1;
+    return i;
+  }
+  [[gnu::noinline, gnu::cold]] void make_room(Where where) {
+    if (!tape)
+      throw std::logic_error("ad::Variable: an operation was to be recorded, but no tape is active in this thread");
+    tape->make_room(where);
+  }
+};
+
+namespace detail {
+template <class T>
+inline constinit Cursor<T> nowhere{};
+template <class T>
+inline constinit thread_local Cursor<T>* active = &nowhere<T>;
+}  // namespace detail
+
+/// A recording of operations on Variable<T, ...>, and the two sweeps over it.
+///
+/// A new tape is the active one of its thread, until it is destroyed or a newer one is made. Entry i defines variable i:
+/// operation, operands, partials and value, 40 bytes for double. Memory is kept between recordings and between tapes.
+/// Every function that takes a variable throws std::invalid_argument if the variable is of another recording.
+template <class T = double>
+class TapeOf : private Cursor<T> {
+  using Cursor<T>::entry, Cursor<T>::value, Cursor<T>::size;
+  friend Cursor<T>;
+
+ public:
+  TapeOf() : previous_(detail::active<T>) {
+    if (!spare().empty()) {
+      store_ = std::move(spare().back());
+      spare().pop_back();
+    }
+    this->tape = this;
+    detail::active<T> = this;
+    begin();
+  }
+  TapeOf(const TapeOf&) = delete;
+  TapeOf& operator=(const TapeOf&) = delete;
+  ~TapeOf() {
+    drop();
+    for (Cursor<T>** link = &detail::active<T>; (*link)->tape; link = &(*link)->tape->previous_)
+      if (*link == this) {
+        *link = previous_;
+        break;
+      }
+    if (!Spare::gone && spare().size() < 4) spare().push_back(std::move(store_));
+  }
+
+  // --- recording -----------------------------------------------------------------------------------------------------
+
+  /// A new independent variable.
+  template <class Tag = void>
+  Variable<T, Tag> input(const T& v, std::string name = {}) {
+    const Id i = this->record(Op::input, v, 0, T(0), 0, T(0), 0, Where{});
+    if (!name.empty()) names_.push_back({i, std::move(name)});
+    return {v, i, this->generation};
+  }
+  /// New independent variables in the shape of an Eigen matrix or array (ad/eigen.h). Elements are named "name[i,j]".
+  template <class Tag = void, class M>
+    requires requires { typename M::PlainObject; }
+  auto input(const M& m, const std::string& name = {}) {
+    return record_input<Tag>(*this, m, name);
+  }
+
+  /// Forgets the recording but keeps its memory. Variables of before are refused from now on.
+  void clear() {
+    drop();
+    begin();
+  }
+
+  /// Number of entries: variables have ids 1 .. length().
+  Id length() const { return size - 1; }
+  /// Bytes the recording takes: entries and values; and once a sweep has been made, its derivatives.
+  std::size_t bytes() const {
+    return std::size_t{size} * (sizeof(Entry<T>) + sizeof(T)) + (store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
+  }
+
+  // --- sweeps --------------------------------------------------------------------------------------------------------
+
+  /// The adjoint sweep: from y downward, d(y)/d(every variable before it), times `seed`. Earlier adjoints are forgotten.
+  template <class Tag>
+  void reverse(const Variable<T, Tag>& y, const T& seed = T(1)) {
+    const Id top = check(y, "reverse(y)");
+    store_.adjoint.assign(size, T(0));
+    store_.adjoint[top] = seed;
+    sweep_down(store_.adjoint.data(), top);
+  }
+  /// The adjoint sweep of a weighted sum of outputs: d(sum_k w_k y_k).
+  template <class Tag>
+  void reverse(std::span<const std::pair<Variable<T, Tag>, T>> outputs) {
+    Id top = 0;
+    store_.adjoint.assign(size, T(0));
+    for (const auto& [y, w] : outputs) {
+      const Id i = check(y, "reverse(outputs)");
+      store_.adjoint[i] += w;
+      top = std::max(top, i);
+    }
+    sweep_down(store_.adjoint.data(), top);
+  }
+  /// The adjoint of x after reverse(y): dy/dx.
+  template <class Tag>
+  const T& adjoint(const Variable<T, Tag>& x) const {
+    return adjoint(check(x, "adjoint(x)"));
+  }
+
+  /// The tangent sweep: from x upward, d(every variable)/dx, times `seed`.
+  template <class Tag>
+  void forward(const Variable<T, Tag>& x, const T& seed = T(1)) {
+    const std::pair<Variable<T, Tag>, T> one[] = {{x, seed}};
+    forward(std::span<const std::pair<Variable<T, Tag>, T>>(one));
+  }
+  /// The tangent sweep in a direction: each given variable moves with its speed.
+  template <class Tag>
+  void forward(std::span<const std::pair<Variable<T, Tag>, T>> direction) {
+    store_.tangent.assign(size, T(0));
+    for (const auto& [x, speed] : direction) store_.tangent[check(x, "forward(x)")] += speed;
+    sweep_up(store_.tangent.data());
+  }
+  /// The tangent of y after forward(x): dy/dx.
+  template <class Tag>
+  const T& tangent(const Variable<T, Tag>& y) const {
+    return tangent(check(y, "tangent(y)"));
+  }
+
+  /// The adjoint sweep over the caller's own adjoints, one for each id up to `top`; A is T, or Tangents<T, N> for N
+  /// directions at once. What is in `adjoint` is the seed.
+  template <class A>
+  void sweep_down(A* adjoint, Id top) const {
+    const Entry<T>* const e = entry;
+    const Id first = first_operation();
+    if constexpr (std::is_same_v<A, double>) {
+      double pending = 0;  // for entry i and not yet stored: a sum would otherwise wait for its own last store
+      for (Id i = top; i >= first; --i) {
+        const double g = adjoint[i] + pending;
+        const Entry<T>& k = e[i];
+        adjoint[i] = g;
+        pending = 0;
+        if (g - g != 0) [[unlikely]] {
+          give(adjoint, k, g);
+          continue;
+        }
+        if (g == 0) continue;
+        const Id before = i - 1;
+        if (k.a == before)
+          pending += k.pa * g;
+        else
+          adjoint[k.a] += k.pa * g;
+        if (k.b) {
+          if (k.b == before)
+            pending += k.pb * g;
+          else
+            adjoint[k.b] += k.pb * g;
+        }
+        if (k.c) {
+          if (k.c == before)
+            pending += g;
+          else
+            adjoint[k.c] += g;
+        }
+      }
+      if (top >= first) adjoint[first - 1] += pending;
+    } else {
+      for (Id i = top; i >= first; --i)
+        if (const A g = adjoint[i]; !is_zero(g)) give(adjoint, e[i], g);
+    }
+  }
+
+  /// The tangent sweep over the caller's own tangents, one for each id 0 .. length(); tangent[0] must be zero. Seeds
+  /// are what the inputs and constants hold.
+  template <class A>
+  void sweep_up(A* tangent) const {
+    for (Id i = first_operation(); i < size; ++i) {
+      const Entry<T>& k = entry[i];
+      if (k.op <= Op::constant) continue;
+      A t = flow(k.pa, tangent[k.a], k.pb, tangent[k.b]);
+      t += tangent[k.c];
+      tangent[i] = t;
+    }
+  }
+
+  // --- names, scopes and lines: for people, paid for only where used ---------------------------------------------------
+
+  template <class Tag>
+  void name(const Variable<T, Tag>& x, std::string name) {
+    names_.push_back({check(x, "name(x)"), std::move(name)});
+  }
+
+  /// A stretch of the recording with a name; it ends with the object.
+  struct Scope {
+    std::string name;
+    Id begin, end;  // entries begin .. end - 1
+    int depth;
+    Where where;
+  };
+  class ScopeGuard {
+    TapeOf* tape_;
+    std::size_t index_;
+    std::uint32_t generation_;
+
+   public:
+    ScopeGuard(TapeOf& tape, std::size_t index) : tape_(&tape), index_(index), generation_(tape.generation) {}
+    ScopeGuard(const ScopeGuard&) = delete;
+    ScopeGuard& operator=(const ScopeGuard&) = delete;
+    ~ScopeGuard() {
+      if (tape_->generation != generation_) return;
+      tape_->scopes_[index_].end = tape_->size;
+      --tape_->depth_;
+    }
+  };
+  [[nodiscard]] ScopeGuard scope(std::string name, const char* file = __builtin_FILE(),
+                                 unsigned line = __builtin_LINE()) {
+    scopes_.push_back({std::move(name), size, UINT32_MAX, depth_++, {file, line}});
+    return ScopeGuard(*this, scopes_.size() - 1);
+  }
+
+  /// From now on, remember the source line of every operation. Costs a call an operation.
+  void remember_lines() {
+    lines_on_ = true;
+    this->limit = 0;
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------
+
+  const Entry<T>& entry_of(Id i) const { return entry[range(i, size, "entry")]; }
+  const T& value_of(Id i) const { return value[range(i, size, "value")]; }
+  const T& adjoint(Id i) const { return store_.adjoint[range(i, store_.adjoint.size(), "adjoint")]; }
+  const T& tangent(Id i) const { return store_.tangent[range(i, store_.tangent.size(), "tangent")]; }
+  bool has_adjoints() const { return store_.adjoint.size() == size; }
+  bool has_tangents() const { return store_.tangent.size() == size; }
+  /// The name given last, or nothing.
+  std::string name_of(Id i) const {
+    for (auto n = names_.rbegin(); n != names_.rend(); ++n)
+      if (n->first == i) return n->second;
+    return {};
+  }
+  const std::vector<std::pair<Id, std::string>>& names() const { return names_; }
+  const std::vector<Scope>& scopes() const { return scopes_; }
+  /// The line that recorded entry i; inside Eigen's own code, the line of the scope around it. Line 0: not known.
+  Where line_of(Id i) const {
+    auto after = std::upper_bound(lines_.begin(), lines_.end(), i, [](Id id, const auto& l) { return id < l.first; });
+    const Where here = after == lines_.begin() ? Where{} : std::prev(after)->second;
+    if (here.line != 0 && !std::strstr(here.file, "/Eigen/")) return here;
+    Where around{};
+    for (const Scope& s : scopes_)
+      if (s.begin <= i && i < s.end) around = s.where;
+    return around.line != 0 ? around : here;
+  }
+
+  /// The id of a variable of this recording; throws std::invalid_argument for any other.
+  template <class Tag>
+  Id check(const Variable<T, Tag>& x, const char* what) const {
+    if (x.generation_ == this->generation) return x.id_;
+    throw std::invalid_argument("ad::Tape::" + std::string(what) + ": " +
+                                (x.generation_ == 0 ? "the variable was never recorded: it is a constant"
+                                                    : "the variable belongs to another tape or an earlier recording") +
+                                " (value " + text(x) + ", " + std::to_string(length()) + " entries on this tape)");
+  }
+
+ private:
+  template <class U, class Tag>
+  friend class Variable;
+
+  struct Store {
+    detail::Room<Entry<T>> entry;
+    detail::Room<T> value;
+    std::vector<T> adjoint, tangent;  // what the last sweeps left
+  };
+  /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
+  struct Spare {
+    static inline constinit thread_local bool gone = false;
+    std::vector<Store> stores;
+    ~Spare() { gone = true; }
+  };
+  static std::vector<Store>& spare() {
+    static thread_local Spare s;
+    return s.stores;
+  }
+
+  /// One entry's part of the adjoint sweep.
+  template <class A>
+  static void give(A* adjoint, const Entry<T>& k, const A& g) {
+    if (k.a) adjoint[k.a] += flow(k.pa, g);
+    if (k.b) adjoint[k.b] += flow(k.pb, g);
+    if (k.c) adjoint[k.c] += g;
+  }
+
+  Id first_operation() const {
+    Id i = 1;
+    while (i < size && entry[i].op <= Op::constant) ++i;
+    return i;
+  }
+
+  void begin() {
+    this->generation = detail::next_generation();
+    this->limit = 0;
+    this->record(Op::input, T(0), 0, T(0), 0, T(0), 0, Where{});  // entry 0: nobody's
+    this->limit = lines_on_ ? 0 : capacity();
+  }
+  void drop() {
+    std::destroy_n(entry, size);
+    std::destroy_n(value, size);
+    size = 0;
+    store_.adjoint.clear();
+    store_.tangent.clear();
+    names_.clear();
+    scopes_.clear();
+    lines_.clear();
+    depth_ = 0;
+  }
+
+  Id capacity() const { return static_cast<Id>(std::min<std::size_t>(store_.value.capacity(), UINT32_MAX)); }
+
+  void make_room(Where where) {
+    if (size >= capacity()) {
+      if (size == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 entries; see ad/checkpoint.h");
+      const std::size_t more = std::max<std::size_t>(1024, 2 * std::size_t{size});
+      store_.entry.grow(size, more);
+      store_.value.grow(size, more);
+    }
+    entry = store_.entry.data();
+    value = store_.value.data();
+    if (!lines_on_)
+      this->limit = capacity();
+    else if (lines_.empty() || lines_.back().second.line != where.line || lines_.back().second.file != where.file)
+      lines_.push_back({size, where});
+  }
+
+  static Id range(Id i, std::size_t size, const char* what) {
+    if (i == 0 || i >= size)
+      throw std::out_of_range("ad::Tape: no " + std::string(what) + " of variable " + std::to_string(i) +
+                              (size <= 1 ? ": none has been computed" : " among 1 .. " + std::to_string(size - 1)));
+    return i;
+  }
+  template <class Tag>
+  static std::string text(const Variable<T, Tag>& x) {
+    char buffer[32] = "?";
+    if constexpr (std::is_floating_point_v<T>) std::snprintf(buffer, sizeof buffer, "%g", static_cast<double>(x.value_));
+    return buffer;
+  }
+
+  Store store_;
+  Cursor<T>* previous_;
+  bool lines_on_ = false;
+  int depth_ = 0;
+  std::vector<std::pair<Id, std::string>> names_;
+  std::vector<Scope> scopes_;
+  std::vector<std::pair<Id, Where>> lines_;  // from this entry on, this line
+};
+
+/// A number that remembers, on the active tape, how it was computed. One made from a plain number is a constant: it has
+/// no derivative and costs nothing. Tag keeps nested differentiations apart, as in Dual. Comparisons look at values.
+template <class T, class Tag>
+class Variable {
+ public:
+  /// x * z that has not been recorded yet, so that a following + or - can take it in: w + x * z is one entry. Whatever
+  /// else is done with it records it, once. It behaves as a Variable; held by value, so `auto p = x * z` is safe.
+  class Product;
+
+  Variable() : value_(0) {}
+  template <Passive<Variable, T> U>
+  Variable(const U& v) : value_(v) {}
+
+  const T& value() const { return value_; }
+  /// Its number on the tape; 0 for a constant.
+  Id id() const { return id_; }
+  bool vanishes() const { return id_ == 0 && is_zero(value_); }
+
+  template <class U>
+  Variable& operator+=(U&& z) {
+    return *this = *this + std::forward<U>(z);
+  }
+  template <class U>
+  Variable& operator-=(U&& z) {
+    return *this = *this - std::forward<U>(z);
+  }
+  template <class U>
+  Variable& operator*=(const U& z) {
+    return *this = *this * z;
+  }
+  template <class U>
+  Variable& operator/=(const U& z) {
+    return *this = *this / z;
+  }
+
+  /// The result of a function of one's own: its value y, and its partial derivative for each operand.
+  static Variable linear(const T& y, std::span<const std::pair<Variable, T>> terms, Where where = {}) {
+    Variable sum;
+    for (std::size_t i = 0; i < terms.size(); i += 2) {  // an entry holds two partials; more make a chain
+      const bool two = i + 1 < terms.size(), last = i + 2 >= terms.size();
+      const Id a = terms[i].first.use(where), b = two ? terms[i + 1].first.use(where) : 0;
+      sum = record(Op::custom, last ? y : T(0), a, terms[i].second, b, two ? terms[i + 1].second : T(0), sum.id_, where);
+    }
+    return terms.empty() ? Variable(y) : sum;
+  }
+
+ private:
+  friend class TapeOf<T>;
+  T value_;
+  Id id_ = 0;
+  std::uint32_t generation_ = 0;  // of the recording; 0: a constant
+
+  Variable(const T& v, Id id, std::uint32_t generation) : value_(v), id_(id), generation_(generation) {}
+
+  static Cursor<T>& tape() { return *detail::active<T>; }
+  [[gnu::always_inline]] static Variable record(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c,
+                                                Where where) {
+    Cursor<T>& t = tape();
+    return {v, t.record(op, v, a, pa, b, pb, c, where), t.generation};
+  }
+  /// The id for the active tape. A constant is recorded; anything else that does not belong here is refused.
+  [[gnu::always_inline]] Id use(Where where) const {
+    if (generation_ != tape().generation) [[unlikely]]
+      return adopt(where);
+    return id_;
+  }
+  [[gnu::noinline, gnu::cold]] Id adopt(Where where) const {
+    Cursor<T>& t = tape();
+    if (t.tape && generation_ != 0) t.tape->check(*this, "an operation");
+    return t.record(Op::constant, value_, 0, T(0), 0, T(0), 0, where);
+  }
+
+  /// The first operand of an operation, and the line of the program where the operation stands.
+  struct Operand {
+    Variable x;
+    Where where;
+    [[gnu::always_inline]] Operand(const Variable& v, const char* file = __builtin_FILE(),
+                                   unsigned line = __builtin_LINE())
+        : x(v), where{file, line} {}
+    [[gnu::always_inline]] Operand(const Product& p) : x(p), where(p.where_) {}
+  };
+
+  template <class Row>
+  [[gnu::always_inline]] static Variable chain(const Operand& o) {
+    const Id a = o.x.use(o.where);
+    const T y = Row::value(o.x.value_);
+    return record(Row::op, y, a, Row::dx(o.x.value_, y), 0, T(0), 0, o.where);
+  }
+  template <class Row>
+  [[gnu::always_inline]] static Variable chain(const Variable& x, const Variable& z, Where where) {
+    const Id a = x.use(where), b = z.use(where);
+    const T y = Row::value(x.value_, z.value_);
+    return record(Row::op, y, a, Row::dx(x.value_, z.value_, y), b, Row::dz(x.value_, z.value_, y), 0, where);
+  }
+  template <class Row>
+  [[gnu::always_inline]] static Variable chain(const Operand& o, const T& z) {
+    const Id a = o.x.use(o.where);
+    const T y = Row::value(o.x.value_, z);
+    return record(Row::op, y, a, Row::dx(o.x.value_, z, y), 0, z, 0, o.where);
+  }
+  template <class Row>
+  [[gnu::always_inline]] static Variable chain(const T& x, const Operand& o) {
+    const Id b = o.x.use(o.where);
+    const T y = Row::value(x, o.x.value_);
+    return record(Row::op, y, 0, x, b, Row::dz(x, o.x.value_, y), 0, o.where);
+  }
+
+  [[gnu::always_inline]] static Product times(const Variable& x, const Variable& z, Where where) {
+    return Product(x, z, where);
+  }
+  /// w + x * z and w - x * z: one entry while p = x * z is free, else two.
+  [[gnu::always_inline]] static Variable plus(const Variable& w, const Product& p) {
+    if (!p.free()) return chain<row::add_>(w, Variable(p), p.where_);
+    const T y = w.value_ + p.x_ * p.z_;
+    if (w.generation_ == 0 && w.value_ == 0) [[unlikely]]  // the first term of a sum
+      return record(Op::mul, y, p.a_, p.z_, p.b_, p.x_, 0, p.where_);
+    return record(Op::fma, y, p.a_, p.z_, p.b_, p.x_, w.use(p.where_), p.where_);
+  }
+  [[gnu::always_inline]] static Variable minus(const Variable& w, const Product& p) {
+    if (!p.free()) return chain<row::sub_>(w, Variable(p), p.where_);
+    const T y = w.value_ - p.x_ * p.z_;
+    return record(Op::sub_mul, y, p.a_, -p.z_, p.b_, -p.x_, w.use(p.where_), p.where_);
+  }
+  template <class P>
+  static constexpr bool is_product = std::is_same_v<std::remove_cvref_t<P>, Product>;
+
+ public:
+  // Every operation takes Variables, plain numbers, or Products. Where only Products and plain numbers meet, the result
+  // is a Product, so that a template deduced from `x * z` works with one type throughout.
+#define AD_PAIR(f, name)                                                                        \
+  [[gnu::always_inline]] friend Variable f(const Operand& x, const Variable& z) {               \
+    return chain<row::name##_>(x.x, z, x.where);                                                \
+  }
+#define AD_PAIR_PRODUCTS(f)                                                                     \
+  [[gnu::always_inline]] friend Product f(const Product& x, const Product& z) {                 \
+    return Product(f(Operand(x), Variable(z)));                                                 \
+  }
+#define AD_FUSE(f, fuse)                                                              \
+  template <std::same_as<Variable> W, std::same_as<Product> P>                                  \
+  [[gnu::always_inline]] friend Variable f(const W& w, P&& p) {                                 \
+    return fuse(w, p);                                                                          \
+  }                                                                                             \
+  template <class P, class Q>                                                                   \
+    requires(is_product<P> && is_product<Q>)                                                    \
+  [[gnu::always_inline]] friend Product f(P&& p, Q&& q) {                                       \
+    if constexpr (std::is_rvalue_reference_v<Q&&>)                                              \
+      return Product(fuse(Variable(p), q));                                                     \
+    else                                                                                        \
+      return Product(f(Operand(p), Variable(q)));                                               \
+  }
+#define AD_PASSIVE(f, name)                                                                     \
+  template <Passive<Variable, T> U>                                                             \
+  [[gnu::always_inline]] friend Variable f(const Operand& x, const U& z) {                      \
+    return chain<row::name##_>(x, T(z));                                                        \
+  }                                                                                             \
+  template <Passive<Variable, T> U>                                                             \
+  [[gnu::always_inline]] friend Variable f(const U& x, const Operand& z) {                      \
+    return chain<row::name##_>(T(x), z);                                                        \
+  }                                                                                             \
+  template <Passive<Variable, T> U>                                                             \
+  [[gnu::always_inline]] friend Product f(const Product& x, const U& z) {                       \
+    return Product(f(Operand(x), z));                                                           \
+  }                                                                                             \
+  template <Passive<Variable, T> U>                                                             \
+  [[gnu::always_inline]] friend Product f(const U& x, const Product& z) {                       \
+    return Product(f(x, Operand(z)));                                                           \
+  }
+#define AD_CHAIN1(f, name)                                                                      \
+  [[gnu::always_inline]] friend Variable f(const Operand& x) { return chain<row::name##_>(x); } \
+  [[gnu::always_inline]] friend Product f(const Product& x) { return Product(f(Operand(x))); }
+
+#define AD_INFIX(name, symbol, ...) AD_PASSIVE(operator symbol, name)
+#define AD_PREFIX(name, symbol, ...) AD_CHAIN1(operator symbol, name)
+#define AD_UNARY(name, ...) AD_CHAIN1(name, name)
+#define AD_BINARY(name, ...) AD_PAIR(name, name) AD_PAIR_PRODUCTS(name) AD_PASSIVE(name, name)
+#include "ad/derivatives.def"
+  AD_PAIR(operator+, add)
+  AD_PAIR(operator-, sub)
+  AD_PAIR(operator/, div)
+  AD_PAIR_PRODUCTS(operator/)
+  AD_FUSE(operator+, plus)
+  AD_FUSE(operator-, minus)
+  template <std::same_as<Product> P, std::same_as<Variable> W>
+  [[gnu::always_inline]] friend Variable operator+(P&& p, const W& w) {
+    return plus(w, p);
+  }
+  [[gnu::always_inline]] friend Product operator*(const Operand& x, const Variable& z) {
+    return times(x.x, z, x.where);
+  }
+  [[gnu::always_inline]] friend Product operator*(const Product& x, const Product& z) {
+    return times(Variable(x), Variable(z), Operand(x).where);
+  }
+#undef AD_PAIR
+#undef AD_PAIR_PRODUCTS
+#undef AD_FUSE
+#undef AD_PASSIVE
+#undef AD_CHAIN1
+
+  /// x * z + w
+  friend Variable fma(const Operand& x, const Variable& z, const Variable& w) {
+    return plus(w, times(x.x, z, x.where));
+  }
+  friend Variable detach(const Operand& x) {
+    if (x.x.id_ == 0) return x.x;
+    return record(Op::detach, detach(x.x.value_), x.x.use(x.where), T(0), 0, T(0), 0, x.where);
+  }
+  friend auto value(const Variable& x) { return ad::value(x.value_); }
+
+#define AD_COMPARE(op)                                                                              \
+  friend bool operator op(const Variable& x, const Variable& z) { return x.value_ op z.value_; }    \
+  template <Passive<Variable, T> U>                                                                 \
+  friend bool operator op(const Variable& x, const U& z) { return x.value_ op T(z); }               \
+  template <Passive<Variable, T> U>                                                                 \
+  friend bool operator op(const U& x, const Variable& z) { return T(x) op z.value_; }
+  AD_COMPARE(<) AD_COMPARE(>) AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
+#undef AD_COMPARE
+};
+
+template <class T, class Tag>
+class Variable<T, Tag>::Product {
+  friend class Variable;
+  mutable Variable result_;        // once recorded
+  T x_{1}, z_{1};
+  Id a_ = 0, b_ = 0;
+  std::uint32_t generation_ = 0;   // of the factors; 0: recorded
+  mutable bool recorded_ = true;
+  Where where_{};
+
+  [[gnu::always_inline]] Product(const Variable& x, const Variable& z, Where where)
+      : x_(x.value_), z_(z.value_), a_(x.use(where)), b_(z.use(where)), generation_(tape().generation),
+        recorded_(false), where_(where) {}
+  /// Not recorded, and its factors are still there: may become part of a sum.
+  [[gnu::always_inline]] bool free() const { return !recorded_ && generation_ == tape().generation; }
+
+ public:
+  Product() = default;
+  template <Passive<Variable, T> U>
+  Product(const U& v) : result_(v) {}
+  explicit Product(const Variable& v) : result_(v) {}
+
+  [[gnu::always_inline]] operator Variable() const {
+    if (!recorded_) {
+      const Variable x(x_, a_, generation_), z(z_, b_, generation_);
+      result_ = chain<row::mul_>(x, z, where_);
+      recorded_ = true;
+    }
+    return result_;
+  }
+  T value() const { return recorded_ ? result_.value_ : T(x_ * z_); }
+  Id id() const { return Variable(*this).id_; }
+
+  template <class U>
+  Product& operator+=(U&& z) {
+    return *this = Product(Variable(*this + std::forward<U>(z)));
+  }
+  template <class U>
+  Product& operator-=(U&& z) {
+    return *this = Product(Variable(*this - std::forward<U>(z)));
+  }
+  template <class U>
+  Product& operator*=(const U& z) {
+    return *this = Product(Variable(*this * z));
+  }
+  template <class U>
+  Product& operator/=(const U& z) {
+    return *this = Product(Variable(*this / z));
+  }
+};
+
+using Tape = TapeOf<double>;
+using Var = Variable<double>;
+
+}  // namespace ad
