@@ -69,7 +69,7 @@ EOF
 configure() {
   say "configuring $build"
   rm -f "$build/configured" "$build/missing.txt"
-  cmake -S "$root" -B "$build" "$@" </dev/null >"$build/configure.log" 2>&1
+  cmake -S "$root" -B "$build" "$@" </dev/null >"$build/configure.log" 2>&1 || rm -f "$build/configured"
   missing=$({ tr '\n' ' ' <"$build/missing.txt"; } 2>/dev/null)
   missing=${missing% }
   [ -f "$build/configured" ]
