@@ -169,7 +169,7 @@ void expect(const Label& claim, const Got& got, const Want& want, double toleran
     record_expect(claim, equal_numbers(a, b, tolerance), fmt::format("{:.15g}", a(0)), fmt::format("{:.15g}", b(0)));
   } else if constexpr ((Dense<Got> || List<Got>) && (Dense<Want> || List<Want>)) {
     const Eigen::MatrixXd a = numbers(got), b = numbers(want);
-    record_expect(claim, equal_numbers(a, b, tolerance), "\n" + matrix_text(a), "\n" + matrix_text(b));
+    record_expect(claim, equal_numbers(a, b, tolerance), matrix_text(a), matrix_text(b));
   } else if constexpr (std::convertible_to<Got, std::string_view> && std::convertible_to<Want, std::string_view>) {
     record_expect(claim, std::string_view(got) == std::string_view(want), text(got), text(want));
   } else {

@@ -1,0 +1,11 @@
+// The commands of the program. Each takes the words after its name and returns the exit code.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tutorials {
+
+int lesson_command(const std::vector<std::string>& words);
+
+}  // namespace tutorials

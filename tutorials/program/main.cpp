@@ -1,0 +1,42 @@
+// `unroll`: the lessons, and the commands that inspect and verify.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string_view>
+
+#include "tutorials/program/commands.h"
+#include "tutorials/program/options.h"
+
+namespace {
+
+struct Command {
+  std::string_view name, purpose;
+  int (*run)(const std::vector<std::string>&);
+};
+constexpr Command commands[] = {
+    {"lesson", "step through a lesson, or write the lessons as text, HTML or Markdown", tutorials::lesson_command},
+};
+
+void usage(std::FILE* out) {
+  fmt::print(out, "usage: unroll COMMAND [words]\n");
+  for (const Command& command : commands) fmt::print(out, "  {:<10} {}\n", command.name, command.purpose);
+  fmt::print(out, "Without words the lessons open. unroll COMMAND --help tells more.\n");
+}
+
+}  // namespace
+
+int main(int argc, char* argv[]) {
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  try {
+    if (words.empty()) return tutorials::lesson_command({});
+    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return usage(stdout), 0;
+    for (const Command& command : commands)
+      if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+    fmt::print(stderr, "unroll: there is no command {}\n", words[0]);
+    usage(stderr);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "unroll: {}\n", error.what());
+  }
+  return 2;
+}

@@ -1,0 +1,48 @@
+// The options of one command of `unroll`: declared once, they are parsed, checked and explained by --help.
+//
+// The program parses its few options itself, so that every command behaves alike whether or not a parser library is there.
+#pragma once
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tutorials {
+
+/// A mistake in the words after the command; the program prints it and exits with 2.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Options {
+ public:
+  /// `usage` as in "unroll lesson [N]"; `purpose` in a sentence.
+  Options(std::string usage, std::string purpose) : usage_(std::move(usage)), purpose_(std::move(purpose)) {}
+
+  /// --name: calls `set`.
+  void flag(std::string name, std::string purpose, std::function<void()> set) {
+    rows_.push_back({std::move(name), "", std::move(purpose), [set = std::move(set)](const std::string&) { set(); }});
+  }
+  /// --name VALUE or --name=VALUE: calls `set` with the value, each time it is given.
+  void value(std::string name, std::string placeholder, std::string purpose, std::function<void(const std::string&)> set) {
+    rows_.push_back({std::move(name), std::move(placeholder), std::move(purpose), std::move(set)});
+  }
+
+  /// Returns the words that are no options. `--help` prints the help and returns false in `go_on`.
+  std::vector<std::string> parse(const std::vector<std::string>& words, bool& go_on) const;
+  std::string help() const;
+
+ private:
+  struct Row {
+    std::string name, placeholder, purpose;
+    std::function<void(const std::string&)> set;
+  };
+  std::string usage_, purpose_;
+  std::vector<Row> rows_;
+};
+
+/// Reads a whole number from `low` on; `what` names it in the error.
+int whole_number(const std::string& text, int low, const std::string& what);
+
+}  // namespace tutorials
