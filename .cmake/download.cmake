@@ -10,8 +10,6 @@ function(unroll_download name)
       SOURCE_SUBDIR none)
   elseif(name STREQUAL "fmt")
     FetchContent_Declare(fmt GIT_REPOSITORY https://github.com/fmtlib/fmt.git GIT_TAG 9.1.0 GIT_SHALLOW ON)
-  elseif(name STREQUAL "CLI11")
-    FetchContent_Declare(CLI11 GIT_REPOSITORY https://github.com/CLIUtils/CLI11.git GIT_TAG v2.1.2 GIT_SHALLOW ON)
   elseif(name STREQUAL "nlohmann_json")
     FetchContent_Declare(nlohmann_json GIT_REPOSITORY https://github.com/nlohmann/json.git GIT_TAG v3.11.2
       GIT_SHALLOW ON)
