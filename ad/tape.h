@@ -96,16 +96,16 @@ struct Cursor {
   std::uint32_t generation = UINT32_MAX;    // of the variables that belong here
   TapeOf<T>* tape = nullptr;
 
-  [[gnu::always_inline]] Id record(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c, Where where) {
-    if (size >= limit) [[unlikely]]
-      make_room(where);
+  bool has_room() const { return size < limit; }
+  /// A new entry; there is room.
+  [[gnu::always_inline]] Id push(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c) {
     const Id i = size;
     std::construct_at(entry + i, Entry<T>{pa, pb, a, b, c, op});
     std::construct_at(value + i, v);
     size = i + 1;
     return i;
   }
-  [[gnu::noinline, gnu::cold]] void make_room(Where where) {
+  void make_room(Where where) {
     if (!tape)
       throw std::logic_error("ad::Variable: an operation was to be recorded, but no tape is active in this thread");
     tape->make_room(where);
@@ -155,10 +155,15 @@ class TapeOf : private Cursor<T> {
 
   /// A new independent variable.
   template <class Tag = void>
-  Variable<T, Tag> input(const T& v, std::string name = {}) {
-    const Id i = this->record(Op::input, v, 0, T(0), 0, T(0), 0, Where{});
-    if (!name.empty()) names_.push_back({i, std::move(name)});
-    return {v, i, this->generation};
+  Variable<T, Tag> input(const T& v) {
+    if (!this->has_room()) [[unlikely]]
+      make_room({});
+    return {v, this->push(Op::input, v, 0, T(0), 0, T(0), 0), this->generation};
+  }
+  template <class Tag = void>
+  Variable<T, Tag> input(const T& v, std::string name) {
+    names_.push_back({size, std::move(name)});
+    return input<Tag>(v);
   }
   /// New independent variables in the shape of an Eigen matrix or array (ad/eigen.h). Elements are named "name[i,j]".
   template <class Tag = void, class M>
@@ -353,12 +358,10 @@ class TapeOf : private Cursor<T> {
 
   /// The id of a variable of this recording; throws std::invalid_argument for any other.
   template <class Tag>
-  Id check(const Variable<T, Tag>& x, const char* what) const {
-    if (x.generation_ == this->generation) return x.id_;
-    throw std::invalid_argument("ad::Tape::" + std::string(what) + ": " +
-                                (x.generation_ == 0 ? "the variable was never recorded: it is a constant"
-                                                    : "the variable belongs to another tape or an earlier recording") +
-                                " (value " + text(x) + ", " + std::to_string(length()) + " entries on this tape)");
+  [[gnu::always_inline]] Id check(const Variable<T, Tag>& x, const char* what) const {
+    if (x.generation_ != this->generation) [[unlikely]]
+      refuse(x.generation_ == 0, x.value_, what);
+    return x.id_;
   }
 
  private:
@@ -397,9 +400,8 @@ class TapeOf : private Cursor<T> {
 
   void begin() {
     this->generation = detail::next_generation();
-    this->limit = 0;
-    this->record(Op::input, T(0), 0, T(0), 0, T(0), 0, Where{});  // entry 0: nobody's
-    this->limit = lines_on_ ? 0 : capacity();
+    make_room({});
+    this->push(Op::input, T(0), 0, T(0), 0, T(0), 0);  // entry 0: nobody's
   }
   void drop() {
     std::destroy_n(entry, size);
@@ -424,23 +426,27 @@ class TapeOf : private Cursor<T> {
     }
     entry = store_.entry.data();
     value = store_.value.data();
-    if (!lines_on_)
-      this->limit = capacity();
-    else if (lines_.empty() || lines_.back().second.line != where.line || lines_.back().second.file != where.file)
+    this->limit = lines_on_ ? 0 : capacity();
+    if (lines_on_ && (lines_.empty() || lines_.back().second.line != where.line || lines_.back().second.file != where.file))
       lines_.push_back({size, where});
   }
 
-  static Id range(Id i, std::size_t size, const char* what) {
-    if (i == 0 || i >= size)
-      throw std::out_of_range("ad::Tape: no " + std::string(what) + " of variable " + std::to_string(i) +
-                              (size <= 1 ? ": none has been computed" : " among 1 .. " + std::to_string(size - 1)));
+  [[gnu::always_inline]] static Id range(Id i, std::size_t size, const char* what) {
+    if (i == 0 || i >= size) [[unlikely]]
+      no_such(i, size, what);
     return i;
   }
-  template <class Tag>
-  static std::string text(const Variable<T, Tag>& x) {
-    char buffer[32] = "?";
-    if constexpr (std::is_floating_point_v<T>) std::snprintf(buffer, sizeof buffer, "%g", static_cast<double>(x.value_));
-    return buffer;
+  [[noreturn, gnu::noinline, gnu::cold]] static void no_such(Id i, std::size_t size, const char* what) {
+    throw std::out_of_range("ad::Tape: no " + std::string(what) + " of variable " + std::to_string(i) +
+                            (size <= 1 ? ": none has been computed" : " among 1 .. " + std::to_string(size - 1)));
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse(bool constant, const T& v, const char* what) const {
+    char number[32] = "?";
+    if constexpr (std::is_floating_point_v<T>) std::snprintf(number, sizeof number, "%g", static_cast<double>(v));
+    throw std::invalid_argument("ad::Tape: " + std::string(what) + ": the variable of value " + number +
+                                (constant ? " was never recorded: it is a constant"
+                                          : " belongs to another tape or to an earlier recording") +
+                                " (this recording has " + std::to_string(length()) + " entries)");
   }
 
   Store store_;
@@ -471,19 +477,19 @@ class Variable {
   bool vanishes() const { return id_ == 0 && is_zero(value_); }
 
   template <class U>
-  Variable& operator+=(U&& z) {
+  [[gnu::always_inline]] Variable& operator+=(U&& z) {
     return *this = *this + std::forward<U>(z);
   }
   template <class U>
-  Variable& operator-=(U&& z) {
+  [[gnu::always_inline]] Variable& operator-=(U&& z) {
     return *this = *this - std::forward<U>(z);
   }
   template <class U>
-  Variable& operator*=(const U& z) {
+  [[gnu::always_inline]] Variable& operator*=(const U& z) {
     return *this = *this * z;
   }
   template <class U>
-  Variable& operator/=(const U& z) {
+  [[gnu::always_inline]] Variable& operator/=(const U& z) {
     return *this = *this / z;
   }
 
@@ -491,9 +497,15 @@ class Variable {
   static Variable linear(const T& y, std::span<const std::pair<Variable, T>> terms, Where where = {}) {
     Variable sum;
     for (std::size_t i = 0; i < terms.size(); i += 2) {  // an entry holds two partials; more make a chain
-      const bool two = i + 1 < terms.size(), last = i + 2 >= terms.size();
-      const Id a = terms[i].first.use(where), b = two ? terms[i + 1].first.use(where) : 0;
-      sum = record(Op::custom, last ? y : T(0), a, terms[i].second, b, two ? terms[i + 1].second : T(0), sum.id_, where);
+      const auto& [x, px] = terms[i];
+      const T value = i + 2 >= terms.size() ? y : T(0);
+      if (i + 1 == terms.size())
+        sum = sum.id_ ? record(Op::custom, value, x, px, where, Nobody{}, T(0), sum)
+                      : record(Op::custom, value, x, px, where);
+      else if (const auto& [z, pz] = terms[i + 1]; sum.id_)
+        sum = record(Op::custom, value, x, px, where, z, pz, sum);
+      else
+        sum = record(Op::custom, value, x, px, where, z, pz);
     }
     return terms.empty() ? Variable(y) : sum;
   }
@@ -504,24 +516,44 @@ class Variable {
   Id id_ = 0;
   std::uint32_t generation_ = 0;  // of the recording; 0: a constant
 
+  // by value where cheap: an address handed out would keep a variable in memory
+  using Copied = std::conditional_t<std::is_trivially_copyable_v<T> && sizeof(T) <= 16, T, const T&>;
+
   Variable(const T& v, Id id, std::uint32_t generation) : value_(v), id_(id), generation_(generation) {}
 
+  // Recording: one test for all that can be out of the ordinary, and the rest out of line as a whole, so that on the way
+  // always taken everything stays in registers.
+  struct Nobody {
+    static constexpr Id id_ = 0;
+  };
   static Cursor<T>& tape() { return *detail::active<T>; }
-  [[gnu::always_inline]] static Variable record(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c,
-                                                Where where) {
+  static bool here(const Variable& x) { return x.generation_ == tape().generation; }
+  static bool here(Nobody) { return true; }
+
+  template <class X, class Z = Nobody, class W = Nobody>
+  [[gnu::always_inline]] static Variable record(Op op, const T& y, const X& x, const T& px, Where where,
+                                                const Z& z = {}, const T& pz = T(0), const W& w = {}) {
     Cursor<T>& t = tape();
-    return {v, t.record(op, v, a, pa, b, pb, c, where), t.generation};
+    if (here(x) && here(z) && here(w) && t.has_room()) [[likely]]
+      return {y, t.push(op, y, x.id_, px, z.id_, pz, w.id_), t.generation};
+    return record_slowly(op, y, x, px, z, pz, w, where);
   }
+  template <class X, class Z, class W>
+  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, X x, Copied px, Z z, Copied pz, W w,
+                                                             Where where) {
+    Cursor<T>& t = tape();
+    const Id a = adopt(x, where), b = adopt(z, where), c = adopt(w, where);
+    if (!t.has_room()) t.make_room(where);
+    return {y, t.push(op, y, a, px, b, pz, c), t.generation};
+  }
+  static Id adopt(Nobody, Where) { return 0; }
   /// The id for the active tape. A constant is recorded; anything else that does not belong here is refused.
-  [[gnu::always_inline]] Id use(Where where) const {
-    if (generation_ != tape().generation) [[unlikely]]
-      return adopt(where);
-    return id_;
-  }
-  [[gnu::noinline, gnu::cold]] Id adopt(Where where) const {
+  static Id adopt(const Variable& x, Where where) {
     Cursor<T>& t = tape();
-    if (t.tape && generation_ != 0) t.tape->check(*this, "an operation");
-    return t.record(Op::constant, value_, 0, T(0), 0, T(0), 0, where);
+    if (here(x)) return x.id_;
+    if (t.tape && x.generation_ != 0) t.tape->refuse(false, x.value_, "an operation");
+    if (!t.has_room()) t.make_room(where);
+    return t.push(Op::constant, x.value_, 0, T(0), 0, T(0), 0);
   }
 
   /// The first operand of an operation, and the line of the program where the operation stands.
@@ -530,50 +562,46 @@ class Variable {
     Where where;
     [[gnu::always_inline]] Operand(const Variable& v, const char* file = __builtin_FILE(),
                                    unsigned line = __builtin_LINE())
-        : x(v), where{file, line} {}
+        : x(v.value_, v.id_, v.generation_), where{file, line} {}
     [[gnu::always_inline]] Operand(const Product& p) : x(p), where(p.where_) {}
   };
 
   template <class Row>
   [[gnu::always_inline]] static Variable chain(const Operand& o) {
-    const Id a = o.x.use(o.where);
     const T y = Row::value(o.x.value_);
-    return record(Row::op, y, a, Row::dx(o.x.value_, y), 0, T(0), 0, o.where);
+    return record(Row::op, y, o.x, Row::dx(o.x.value_, y), o.where);
   }
   template <class Row>
   [[gnu::always_inline]] static Variable chain(const Variable& x, const Variable& z, Where where) {
-    const Id a = x.use(where), b = z.use(where);
     const T y = Row::value(x.value_, z.value_);
-    return record(Row::op, y, a, Row::dx(x.value_, z.value_, y), b, Row::dz(x.value_, z.value_, y), 0, where);
+    return record(Row::op, y, x, Row::dx(x.value_, z.value_, y), where, z, Row::dz(x.value_, z.value_, y));
   }
   template <class Row>
   [[gnu::always_inline]] static Variable chain(const Operand& o, const T& z) {
-    const Id a = o.x.use(o.where);
     const T y = Row::value(o.x.value_, z);
-    return record(Row::op, y, a, Row::dx(o.x.value_, z, y), 0, z, 0, o.where);
+    return record(Row::op, y, o.x, Row::dx(o.x.value_, z, y), o.where, Nobody{}, z);
   }
   template <class Row>
   [[gnu::always_inline]] static Variable chain(const T& x, const Operand& o) {
-    const Id b = o.x.use(o.where);
     const T y = Row::value(x, o.x.value_);
-    return record(Row::op, y, 0, x, b, Row::dz(x, o.x.value_, y), 0, o.where);
+    return record(Row::op, y, Nobody{}, x, o.where, o.x, Row::dz(x, o.x.value_, y));
   }
 
   [[gnu::always_inline]] static Product times(const Variable& x, const Variable& z, Where where) {
     return Product(x, z, where);
   }
-  /// w + x * z and w - x * z: one entry while p = x * z is free, else two.
+  /// w + x * z and w - x * z: one entry while p = x * z is not recorded, else two.
   [[gnu::always_inline]] static Variable plus(const Variable& w, const Product& p) {
-    if (!p.free()) return chain<row::add_>(w, Variable(p), p.where_);
-    const T y = w.value_ + p.x_ * p.z_;
+    if (p.recorded_) return chain<row::add_>(w, p.result_, p.where_);
+    const T y = w.value_ + p.x_.value_ * p.z_.value_;
     if (w.generation_ == 0 && w.value_ == 0) [[unlikely]]  // the first term of a sum
-      return record(Op::mul, y, p.a_, p.z_, p.b_, p.x_, 0, p.where_);
-    return record(Op::fma, y, p.a_, p.z_, p.b_, p.x_, w.use(p.where_), p.where_);
+      return record(Op::mul, y, p.x_, p.z_.value_, p.where_, p.z_, p.x_.value_);
+    return record(Op::fma, y, p.x_, p.z_.value_, p.where_, p.z_, p.x_.value_, w);
   }
   [[gnu::always_inline]] static Variable minus(const Variable& w, const Product& p) {
-    if (!p.free()) return chain<row::sub_>(w, Variable(p), p.where_);
-    const T y = w.value_ - p.x_ * p.z_;
-    return record(Op::sub_mul, y, p.a_, -p.z_, p.b_, -p.x_, w.use(p.where_), p.where_);
+    if (p.recorded_) return chain<row::sub_>(w, p.result_, p.where_);
+    const T y = w.value_ - p.x_.value_ * p.z_.value_;
+    return record(Op::sub_mul, y, p.x_, -p.z_.value_, p.where_, p.z_, -p.x_.value_, w);
   }
   template <class P>
   static constexpr bool is_product = std::is_same_v<std::remove_cvref_t<P>, Product>;
@@ -656,7 +684,7 @@ class Variable {
   }
   friend Variable detach(const Operand& x) {
     if (x.x.id_ == 0) return x.x;
-    return record(Op::detach, detach(x.x.value_), x.x.use(x.where), T(0), 0, T(0), 0, x.where);
+    return record(Op::detach, detach(x.x.value_), x.x, T(0), x.where);
   }
   friend auto value(const Variable& x) { return ad::value(x.value_); }
 
@@ -673,18 +701,13 @@ class Variable {
 template <class T, class Tag>
 class Variable<T, Tag>::Product {
   friend class Variable;
-  mutable Variable result_;        // once recorded
-  T x_{1}, z_{1};
-  Id a_ = 0, b_ = 0;
-  std::uint32_t generation_ = 0;   // of the factors; 0: recorded
+  Variable x_, z_;
+  mutable Variable result_;
   mutable bool recorded_ = true;
   Where where_{};
 
   [[gnu::always_inline]] Product(const Variable& x, const Variable& z, Where where)
-      : x_(x.value_), z_(z.value_), a_(x.use(where)), b_(z.use(where)), generation_(tape().generation),
-        recorded_(false), where_(where) {}
-  /// Not recorded, and its factors are still there: may become part of a sum.
-  [[gnu::always_inline]] bool free() const { return !recorded_ && generation_ == tape().generation; }
+      : x_(x.value_, x.id_, x.generation_), z_(z.value_, z.id_, z.generation_), recorded_(false), where_(where) {}
 
  public:
   Product() = default;
@@ -694,29 +717,28 @@ class Variable<T, Tag>::Product {
 
   [[gnu::always_inline]] operator Variable() const {
     if (!recorded_) {
-      const Variable x(x_, a_, generation_), z(z_, b_, generation_);
-      result_ = chain<row::mul_>(x, z, where_);
+      result_ = chain<row::mul_>(x_, z_, where_);
       recorded_ = true;
     }
     return result_;
   }
-  T value() const { return recorded_ ? result_.value_ : T(x_ * z_); }
+  T value() const { return recorded_ ? result_.value_ : T(x_.value_ * z_.value_); }
   Id id() const { return Variable(*this).id_; }
 
   template <class U>
-  Product& operator+=(U&& z) {
+  [[gnu::always_inline]] Product& operator+=(U&& z) {
     return *this = Product(Variable(*this + std::forward<U>(z)));
   }
   template <class U>
-  Product& operator-=(U&& z) {
+  [[gnu::always_inline]] Product& operator-=(U&& z) {
     return *this = Product(Variable(*this - std::forward<U>(z)));
   }
   template <class U>
-  Product& operator*=(const U& z) {
+  [[gnu::always_inline]] Product& operator*=(const U& z) {
     return *this = Product(Variable(*this * z));
   }
   template <class U>
-  Product& operator/=(const U& z) {
+  [[gnu::always_inline]] Product& operator/=(const U& z) {
     return *this = Product(Variable(*this / z));
   }
 };

@@ -1,0 +1,182 @@
+// Lets Dual and Variable be the scalars of Eigen's matrices, alone and mixed with plain numbers.
+#pragma once
+
+#include "ad/dual.h"
+#include "ad/tape.h"
+
+#include <Eigen/Core>
+
+namespace ad {
+
+/// Column vectors and matrices of any kind of number, sized at run time.
+template <class S>
+using VectorX = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+template <class S>
+using MatrixX = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
+
+/// Numbers that carry or record derivatives.
+template <class S>
+inline constexpr bool is_active = false;
+template <class T, int N, class Tag>
+inline constexpr bool is_active<Dual<T, N, Tag>> = true;
+template <class T, class Tag>
+inline constexpr bool is_active<Variable<T, Tag>> = true;
+
+/// The same matrix with numbers of type S; a plain number becomes a constant.
+template <class S, class M>
+auto cast(const Eigen::DenseBase<M>& m) {
+  return m.derived().unaryExpr([](const typename M::Scalar& x) { return S(x); });
+}
+
+/// The plain numbers under a matrix of any kind of number.
+template <class M>
+auto values(const Eigen::DenseBase<M>& m) {
+  using Plain = std::decay_t<decltype(value(std::declval<typename M::Scalar>()))>;
+  return m.derived().unaryExpr([](const typename M::Scalar& x) -> Plain { return value(x); }).eval();
+}
+
+/// A matrix whose elements have no derivative.
+template <class M>
+auto detach(const Eigen::DenseBase<M>& m) {
+  return m.derived().unaryExpr([](const typename M::Scalar& x) { return detach(x); }).eval();
+}
+
+/// What TapeOf::input does for a matrix or vector: independent variables, named name[i] or name[i,j].
+template <class Tag, class T, class M>
+auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
+  using P = typename M::PlainObject;
+  constexpr bool array = std::is_base_of_v<Eigen::ArrayBase<P>, P>;
+  using V = Variable<T, Tag>;
+  std::conditional_t<array, Eigen::Array<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>,
+                     Eigen::Matrix<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>>
+      x(m.rows(), m.cols());
+  for (Eigen::Index j = 0; j < m.cols(); ++j)
+    for (Eigen::Index i = 0; i < m.rows(); ++i) {
+      if (name.empty())
+        x(i, j) = tape.template input<Tag>(T(m(i, j)));
+      else if (m.cols() == 1)
+        x(i, j) = tape.template input<Tag>(T(m(i, j)), name + '[' + std::to_string(i) + ']');
+      else
+        x(i, j) = tape.template input<Tag>(T(m(i, j)), name + '[' + std::to_string(i) + ',' + std::to_string(j) + ']');
+    }
+  return x;
+}
+
+/// The adjoints of a matrix of variables, in its shape.
+template <class T, class M>
+auto adjoint(const TapeOf<T>& tape, const Eigen::DenseBase<M>& x) {
+  return x.derived().unaryExpr([&tape](const typename M::Scalar& v) -> T { return tape.adjoint(v); }).eval();
+}
+/// The tangents of a matrix of variables, in its shape.
+template <class T, class M>
+auto tangent(const TapeOf<T>& tape, const Eigen::DenseBase<M>& x) {
+  return x.derived().unaryExpr([&tape](const typename M::Scalar& v) -> T { return tape.tangent(v); }).eval();
+}
+
+// Every unary function of the table on arrays, element by element.
+#define AD_UNARY(name, ...)                                                           \
+  template <class A>                                                                  \
+  auto name(const Eigen::ArrayBase<A>& x) {                                           \
+    using S = typename A::Scalar;                                                     \
+    return x.derived().unaryExpr([](const S& s) -> S { return name(s); });            \
+  }
+#define AD_BINARY(name, ...)                                                                             \
+  template <class A, class B>                                                                            \
+  auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                                \
+    using S = typename A::Scalar;                                                                        \
+    return x.derived().binaryExpr(z.derived(), [](const S& s, const S& t) -> S { return name(s, t); });  \
+  }
+#include "ad/derivatives.def"
+
+}  // namespace ad
+
+namespace Eigen {
+
+namespace ad_traits {
+template <class S, class T>
+struct Numbers : NumTraits<T> {
+  using Real = S;
+  using NonInteger = S;
+  using Nested = S;
+  using Literal = S;
+  enum {
+    IsComplex = 0,
+    IsInteger = 0,
+    IsSigned = 1,
+    RequireInitialization = 1,
+    ReadCost = 2 * NumTraits<T>::ReadCost,
+    AddCost = 4 * NumTraits<T>::AddCost,
+    MulCost = 6 * NumTraits<T>::MulCost
+  };
+  static S epsilon() { return S(NumTraits<T>::epsilon()); }
+  static S dummy_precision() { return S(NumTraits<T>::dummy_precision()); }
+  static S highest() { return S(NumTraits<T>::highest()); }
+  static S lowest() { return S(NumTraits<T>::lowest()); }
+};
+}  // namespace ad_traits
+
+template <class T, int N, class Tag>
+struct NumTraits<ad::Dual<T, N, Tag>> : ad_traits::Numbers<ad::Dual<T, N, Tag>, T> {};
+template <class T, class Tag>
+struct NumTraits<ad::Variable<T, Tag>> : ad_traits::Numbers<ad::Variable<T, Tag>, T> {};
+
+// double and active, or inner and outer number of a nested differentiation, in one expression
+template <class S, class U, class Op>
+  requires(ad::is_active<S> && std::convertible_to<U, S> && !std::same_as<S, U>)
+struct ScalarBinaryOpTraits<S, U, Op> {
+  using ReturnType = S;
+};
+template <class S, class U, class Op>
+  requires(ad::is_active<S> && std::convertible_to<U, S> && !std::same_as<S, U>)
+struct ScalarBinaryOpTraits<U, S, Op> {
+  using ReturnType = S;
+};
+
+namespace internal {
+
+// Products of active matrices are sums of products, element by element: each multiply-add is one entry of the tape, and
+// the factors 1 of Eigen's blocked kernels are not recorded.
+template <class Lhs, class Rhs, class S>
+struct ActiveProduct : generic_product_impl_base<Lhs, Rhs, ActiveProduct<Lhs, Rhs, S>> {
+  template <class F>
+  static void each(const Lhs& lhs, const Rhs& rhs, F&& store) {
+    const auto& a = lhs.eval();
+    const auto& b = rhs.eval();
+    for (Index j = 0; j < b.cols(); ++j)
+      for (Index i = 0; i < a.rows(); ++i) {
+        S sum(0);
+        for (Index k = 0; k < a.cols(); ++k) sum += a.coeff(i, k) * b.coeff(k, j);
+        store(i, j, sum);
+      }
+  }
+  template <class Dst>
+  static void evalTo(Dst& dst, const Lhs& lhs, const Rhs& rhs) {
+    each(lhs, rhs, [&](Index i, Index j, const S& sum) { dst.coeffRef(i, j) = sum; });
+  }
+  template <class Dst>
+  static void addTo(Dst& dst, const Lhs& lhs, const Rhs& rhs) {
+    each(lhs, rhs, [&](Index i, Index j, const S& sum) { dst.coeffRef(i, j) += sum; });
+  }
+  template <class Dst>
+  static void subTo(Dst& dst, const Lhs& lhs, const Rhs& rhs) {
+    each(lhs, rhs, [&](Index i, Index j, const S& sum) { dst.coeffRef(i, j) -= sum; });
+  }
+  template <class Dst>
+  static void scaleAndAddTo(Dst& dst, const Lhs& lhs, const Rhs& rhs, const S& alpha) {
+    each(lhs, rhs, [&](Index i, Index j, const S& sum) { dst.coeffRef(i, j) += alpha * sum; });
+  }
+};
+
+#define AD_PRODUCT(kind)                                                                                   \
+  template <class Lhs, class Rhs>                                                                          \
+    requires(ad::is_active<typename Product<Lhs, Rhs>::Scalar>)                                            \
+  struct generic_product_impl<Lhs, Rhs, DenseShape, DenseShape, kind>                                      \
+      : ActiveProduct<Lhs, Rhs, typename Product<Lhs, Rhs>::Scalar> {};
+AD_PRODUCT(GemmProduct)
+AD_PRODUCT(GemvProduct)
+AD_PRODUCT(CoeffBasedProductMode)
+AD_PRODUCT(LazyCoeffBasedProductMode)
+#undef AD_PRODUCT
+
+}  // namespace internal
+}  // namespace Eigen
