@@ -84,7 +84,7 @@ struct Dual {
 
   Dual() = default;
   template <Passive<Dual, T> U>
-  Dual(const U& v) : value(v) {}
+  Dual(const U& v) : value(static_cast<T>(v)) {}
   Dual(const T& v, const Tangent& d) : value(v), tangent(d) {}
 
   /// The derivative in direction i.

@@ -49,7 +49,8 @@ auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
   using V = Variable<T, Tag>;
   std::conditional_t<array, Eigen::Array<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>,
                      Eigen::Matrix<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>>
-      x(m.rows(), m.cols());
+      x;
+  x.resize(m.rows(), m.cols());
   for (Eigen::Index j = 0; j < m.cols(); ++j)
     for (Eigen::Index i = 0; i < m.rows(); ++i) {
       if (name.empty())

@@ -469,7 +469,7 @@ class Variable {
 
   Variable() : value_(0) {}
   template <Passive<Variable, T> U>
-  Variable(const U& v) : value_(v) {}
+  Variable(const U& v) : value_(static_cast<T>(v)) {}
 
   const T& value() const { return value_; }
   /// Its number on the tape; 0 for a constant.
