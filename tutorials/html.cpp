@@ -30,8 +30,9 @@ pre{font-size:13.5px;line-height:1.45;overflow-x:auto;margin:.9rem 0;padding:.7r
 pre.code{background:var(--code);border-radius:4px;padding-left:0}
 pre.code b{display:inline-block;width:3.2rem;margin-right:.9rem;text-align:right;color:var(--soft);font-weight:normal;user-select:none;-webkit-user-select:none}
 pre.code i{color:var(--soft)}
-pre.out{border-left:3px solid var(--mark);padding-top:.25rem;padding-bottom:.25rem}
-.src{float:right;margin:.35rem .6rem 0 0;font-size:12px;opacity:.8}
+pre.out{border-left:3px solid var(--mark);padding-top:.2rem;padding-bottom:.2rem}
+pre.out+pre.out{margin-top:-.9rem}
+.src{text-align:right;font-size:12px;margin:.9rem .2rem -.8rem}
 [lang=ja]{line-height:1.8;border-left:1px solid var(--line);padding-left:.9rem}
 ul[lang=ja],ol[lang=ja]{padding-left:2.2rem}
 table{border-collapse:collapse;margin:1rem 0;font-size:.95em}
@@ -51,7 +52,7 @@ figcaption{color:var(--soft);font-size:.92em}
 .ok{color:var(--soft);font:13px system-ui,sans-serif}
 .fail{border:2px solid #b3261e;border-radius:4px;padding:.4rem .8rem;white-space:pre-wrap}
 @media screen{.js .ask.open~*{display:none}}
-@media print{body{font-size:11pt;background:#fff;color:#000}#bar,.ask button,.ask input{display:none}pre.code{border:1px solid #999}pre{white-space:pre-wrap;break-inside:avoid}h2{break-after:avoid}}
+@media print{:root{color-scheme:light;--ink:#000;--paper:#fff;--soft:#444;--line:#999;--code:#fff;--mark:#000}body{font-size:11pt}#bar,.ask button,.ask input{display:none}pre.code{border:1px solid #999}pre{white-space:pre-wrap;break-inside:avoid}h2{break-after:avoid}}
 )css";
 
 constexpr std::string_view script = R"js(

@@ -63,80 +63,100 @@ struct Source {
 
 // Shown are the lines from the first "//%" on, without LESSON(...) { and its }, without the statements that begin with
 // ask, expect, figure or `if (at_default())`, and without what stands between "//%hide" and "//%show".
-Source read_source(std::string_view source, const std::string& title) {
-  Source result;
-  auto& [steps, pieces] = result;
-  bool hiding = false, hidden_statement = false, in_lesson = false;
-  Statement statement;
-  int number = 0;
-  const auto piece = [&](bool prose, bool japanese) -> Piece& {
-    if (steps.empty()) steps.push_back({title, {}, {}});
-    const auto fits = [&](const Piece& p) {
-      const auto* text = std::get_if<Prose>(&p.shown);
-      return p.step + 1 == steps.size() && (text != nullptr) == prose && (!prose || text->japanese == japanese);
-    };
-    if (pieces.empty() || !fits(pieces.back())) {
-      pieces.push_back({number, steps.size() - 1, prose ? Item(Prose{"", japanese}) : Item(Code{}), {}});
-    }
-    return pieces.back();
-  };
-  while (!source.empty()) {
-    const std::size_t end = std::min(source.find('\n'), source.size());
-    std::string_view line = source.substr(0, end);
-    source.remove_prefix(std::min(end + 1, source.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    ++number;
-    const std::string_view code = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+class SourceReader {
+ public:
+  explicit SourceReader(const std::string& title) : title_(title) {}
+
+  void read(std::string_view line) {
+    ++number_;
+    const std::string_view words = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
     if (line.starts_with("LESSON(")) {
-      in_lesson = true;
-    } else if (in_lesson && line.starts_with('}')) {  // nothing behind a lesson is shown
-      in_lesson = false;
-      hiding = true;
-    } else if (code.starts_with("//%hide") || code.starts_with("//%show")) {
-      hiding = code.starts_with("//%hide");
-    } else if (code.starts_with("//% # ")) {
-      steps.push_back({std::string(code.substr(6)), {}, {}});
-    } else if (code.starts_with("//%")) {
-      const bool japanese = code.starts_with("//%ja");
-      std::string_view prose = code.substr(japanese ? 5 : 3);
+      in_lesson_ = true;
+    } else if (in_lesson_ && line.starts_with('}')) {  // nothing behind a lesson is shown
+      in_lesson_ = false;
+      hiding_ = true;
+    } else if (words.starts_with("//%hide") || words.starts_with("//%show")) {
+      hiding_ = words.starts_with("//%hide");
+    } else if (words.starts_with("//% # ")) {
+      result_.steps.push_back({std::string(words.substr(6)), {}, {}});
+    } else if (words.starts_with("//%")) {
+      const bool japanese = words.starts_with("//%ja");
+      std::string_view prose = words.substr(japanese ? 5 : 3);
       if (prose.starts_with(' ')) prose.remove_prefix(1);
-      std::string& text = std::get<Prose>(piece(true, japanese).shown).markdown;
-      text.append(prose).append("\n");
-    } else if (!pieces.empty() || !steps.empty()) {
-      if (code.empty()) {  // separates paragraphs and lines of code; opens nothing
-        if (!pieces.empty() && pieces.back().step + 1 == steps.size()) {
-          if (auto* prose = std::get_if<Prose>(&pieces.back().shown)) prose->markdown += "\n";
-          else if (!hidden_statement && !hiding) std::get<Code>(pieces.back().shown).lines.emplace_back(number, "");
-        }
-        continue;
-      }
-      auto& lines = std::get<Code>(piece(false, false).shown).lines;
-      if (!hidden_statement && starts_hidden(code)) {
-        hidden_statement = true;
-        statement = {};
-      }
-      if (hidden_statement) {
-        statement.read(code);
-        hidden_statement = !statement.ended;
-      } else if (!hiding) {
-        lines.emplace_back(number, line);
-      }
+      std::get<Prose>(piece(Prose{"", japanese}).shown).markdown.append(prose).append("\n");
+    } else if (words.empty()) {
+      separate();
+    } else if (!result_.steps.empty()) {
+      read_code(line, words);
     }
   }
-  for (Piece& p : pieces) {
-    if (auto* shown = std::get_if<Code>(&p.shown)) {  // dedent, no empty lines at the ends
-      auto& lines = shown->lines;
-      const auto empty = [](const auto& line) { return line.second.empty(); };
-      lines.erase(std::find_if_not(lines.rbegin(), lines.rend(), empty).base(), lines.end());
-      lines.erase(lines.begin(), std::find_if_not(lines.begin(), lines.end(), empty));
-      lines.erase(std::unique(lines.begin(), lines.end(), [&](auto& a, auto& b) { return empty(a) && empty(b); }), lines.end());
-      std::size_t indent = std::string::npos;
-      for (const auto& line : lines)
-        if (!empty(line)) indent = std::min(indent, line.second.find_first_not_of(' '));
-      for (auto& line : lines) line.second.erase(0, std::min(indent, line.second.size()));
+
+  Source take() {
+    for (Piece& p : result_.pieces) {
+      if (auto* prose = std::get_if<Prose>(&p.shown)) prose->markdown.erase(0, prose->markdown.find_first_not_of('\n'));
+      else dedent(std::get<Code>(p.shown).lines);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  using Lines = decltype(Code::lines);
+
+  bool continues(const Item& shown) const {
+    if (result_.pieces.empty() || result_.pieces.back().step + 1 != result_.steps.size()) return false;
+    const Item& last = result_.pieces.back().shown;
+    const auto *a = std::get_if<Prose>(&last), *b = std::get_if<Prose>(&shown);
+    return last.index() == shown.index() && (a == nullptr || a->japanese == b->japanese);
+  }
+  // The piece being read, a new one when its kind changes or a step begins.
+  Piece& piece(Item kind) {
+    if (result_.steps.empty()) result_.steps.push_back({title_, {}, {}});
+    if (!continues(kind)) result_.pieces.push_back({number_, result_.steps.size() - 1, std::move(kind), {}});
+    return result_.pieces.back();
+  }
+  // An empty line separates paragraphs, or lines of code; it opens nothing.
+  void separate() {
+    if (result_.pieces.empty() || result_.pieces.back().step + 1 != result_.steps.size()) return;
+    Item& shown = result_.pieces.back().shown;
+    if (auto* prose = std::get_if<Prose>(&shown)) prose->markdown += "\n";
+    else if (!hidden_statement_ && !hiding_) std::get<Code>(shown).lines.emplace_back(number_, "");
+  }
+  void read_code(std::string_view line, std::string_view words) {
+    Lines& lines = std::get<Code>(piece(Code{}).shown).lines;
+    if (!hidden_statement_ && starts_hidden(words)) {
+      hidden_statement_ = true;
+      statement_ = {};
+    }
+    if (hidden_statement_) {
+      statement_.read(words);
+      hidden_statement_ = !statement_.ended;
+    } else if (!hiding_) {
+      lines.emplace_back(number_, line);
     }
   }
-  return result;
+  // Takes off the common indentation, empty lines at the ends and doubled ones.
+  static void dedent(Lines& lines) {
+    const auto empty = [](const auto& line) { return line.second.empty(); };
+    lines.erase(std::find_if_not(lines.rbegin(), lines.rend(), empty).base(), lines.end());
+    lines.erase(lines.begin(), std::find_if_not(lines.begin(), lines.end(), empty));
+    lines.erase(std::unique(lines.begin(), lines.end(), [&](const auto& a, const auto& b) { return empty(a) && empty(b); }), lines.end());
+    std::size_t indent = std::string::npos;
+    for (const auto& line : lines)
+      if (!empty(line)) indent = std::min(indent, line.second.find_first_not_of(' '));
+    for (auto& line : lines) line.second.erase(0, std::min(indent, line.second.size()));
+  }
+
+  const std::string& title_;
+  Source result_;
+  Statement statement_;
+  int number_ = 0;
+  bool hiding_ = false, hidden_statement_ = false, in_lesson_ = false;
+};
+
+Source read_source(std::string_view source, const std::string& title) {
+  SourceReader reader(title);
+  for (const std::string& line : split_lines(source)) reader.read(std::string_view(line).substr(0, line.find('\r')));
+  return reader.take();
 }
 
 // ---- the recorder -----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ const Names& letters() {
       {"eta", "η"}, {"theta", "θ"}, {"kappa", "κ"}, {"lambda", "λ"}, {"mu", "μ"}, {"nu", "ν"}, {"xi", "ξ"}, {"pi", "π"},
       {"rho", "ρ"}, {"sigma", "σ"}, {"tau", "τ"}, {"phi", "ϕ"}, {"varphi", "φ"}, {"chi", "χ"}, {"psi", "ψ"}, {"omega", "ω"},
       {"Gamma", "Γ"}, {"Delta", "Δ"}, {"Theta", "Θ"}, {"Lambda", "Λ"}, {"Sigma", "Σ"}, {"Phi", "Φ"}, {"Psi", "Ψ"},
-      {"Omega", "Ω"}, {"partial", "∂"}, {"nabla", "∇"}, {"infty", "∞"}, {"ell", "ℓ"}, {"top", "⊤"}, {"prime", "′"},
+      {"Omega", "Ω"}, {"partial", "∂"}, {"nabla", "∇"}, {"infty", "∞"}, {"ell", "ℓ"}, {"top", "⊤"},
       {"ldots", "…"}, {"dots", "…"}, {"cdots", "⋯"}, {"forall", "∀"}, {"exists", "∃"}, {"emptyset", "∅"}};
   return table;
 }
@@ -65,7 +65,7 @@ class Parser {
       while (true) {
         if (rest_.starts_with('^')) rest_.remove_prefix(1), super = read_atom();
         else if (rest_.starts_with('_')) rest_.remove_prefix(1), sub = read_atom();
-        else if (rest_.starts_with('\'')) rest_.remove_prefix(1), super = Node{Node::letter, "′", {}};
+        else if (rest_.starts_with('\'')) rest_.remove_prefix(1), super = Node{Node::sign, "′", {}};
         else break;
       }
       if (!sub.empty() || !super.empty()) atom = Node{Node::scripts, "", {std::move(atom), std::move(sub), std::move(super)}};
@@ -136,6 +136,7 @@ class Parser {
     }
     if (name == "quad" || name == "qquad" || name == "," || name == ";" || name == " " || name == ":") return {Node::space, " ", {}};
     if (name == "!") return {};
+    if (name == "prime") return {Node::sign, "′", {}};
     if (name == "|") return {Node::sign, "‖", {}};
     const bool punctuation = name.size() == 1 && !std::isalpha(static_cast<unsigned char>(name[0]));
     return {punctuation ? Node::sign : Node::word, name, {}};  // \{ \} \% and \tanh, \ln, \mathrm's like; unknown names show
@@ -204,8 +205,10 @@ std::string as_text(const Node& node, bool tight) {
         const bool is_sign = part.kind == Node::sign;
         if (is_sign && spaced(part.text) && !tight) text = operand || part.text == "=" ? " " + text + " " : text;
         else if (is_sign && part.text == "," && !tight) text += " ";
-        else if (part.kind == Node::word && i + 1 < node.parts.size() && node.parts[i + 1].text != "(" && part.text.size() > 1 && !part.text.ends_with(' ')) text += " ";
-        else if (part.kind == Node::word && operand && !all.ends_with(' ') && !part.text.starts_with(' ')) text = " " + text;
+        else if (part.kind == Node::word) {  // "2 tanh u", but "tanh(u)"
+          if (operand && !text.starts_with(' ')) text = " " + text;
+          if (i + 1 < node.parts.size() && node.parts[i + 1].text != "(" && !text.ends_with(' ')) text += " ";
+        }
         if (all.ends_with(' ') && text.starts_with(' ')) text.erase(0, 1);
         if (!text.empty() && runs_on(all, text)) text = " " + text;
         all += text;
@@ -250,6 +253,10 @@ std::string as_html(const Node& node, bool bold) {
     case Node::over: return "<mover accent=\"true\">" + as_html(node.parts[0], bold) + as_html(node.parts[1], false) + "</mover>";
     case Node::scripts: {
       const Node &base = node.parts[0], &sub = node.parts[1], &super = node.parts[2];
+      if (super.text == "′") {  // stands high by itself
+        const Node without{Node::scripts, "", {base, sub, Node{}}};
+        return tag("mrow", as_html(sub.empty() ? base : without, bold) + "<mo lspace=\"0\" rspace=\"0\">′</mo>");
+      }
       const bool big = base.text == "∑" || base.text == "∏";
       const std::string inside = as_html(base, bold) + (sub.empty() ? "" : as_html(sub, bold)) + (super.empty() ? "" : as_html(super, bold));
       return sub.empty() ? tag(big ? "mover" : "msup", inside) : super.empty() ? tag(big ? "munder" : "msub", inside) : tag(big ? "munderover" : "msubsup", inside);

@@ -130,7 +130,8 @@ const char* const help = R"( space, enter, n, right   the next page of a long st
  b, left                  the step before
  down, up, j, k           a line further, a line back; page down, page up
  g                        go to a step ("4"), or to a step of a lesson ("2.4")
- ] [                      next lesson, lesson before        t   table of contents
+ ] [                      the next lesson, the lesson before
+ t                        the table of contents
  s                        set a parameter of the lesson and run it again
  o                        write this lesson as a page and open it in the browser
  q                        quit
@@ -148,7 +149,10 @@ class Browser {
     settings_[lesson] = settings;
     open(lesson);
     go(step);
-    for (int key = nothing; key != closed && !quit_; key = read_key()) {
+    draw();
+    while (!quit_) {
+      const int key = read_key();
+      if (key == closed) return;
       if (key != nothing) press(key);
       if (!quit_) draw();
     }
@@ -264,6 +268,7 @@ class Browser {
     } else if (!hinted_ && !question.hint.empty()) {
       hinted_ = true;
       typed_.clear();
+      scroll_ += 1;  // the hint takes a line; draw() keeps this within the page
     } else {
       reveal("you said " + typed_ + ", it is " + paint(question.answer_text(), "1", colour_), lines);
     }
@@ -381,10 +386,13 @@ class Browser {
     const auto [columns, rows] = screen_size();
     const int height = rows - 2;
     std::vector<std::string> lines;
+    bool asking = false;
     if (help_) {
       lines = split_lines(help);
     } else {
-      lines = body(page(columns));
+      const Page now = page(columns);
+      lines = body(now);
+      asking = now.asked != nullptr;
     }
     const int bottom = std::max(0, static_cast<int>(lines.size()) - height);
     scroll_ = std::min(scroll_, bottom);
@@ -398,8 +406,8 @@ class Browser {
     if (status.empty()) status = message_.empty() ? "" : " " + message_;
     if (status.empty() && help_) status = " any key goes back";
     if (status.empty()) {
-      status = top < bottom ? " space more   " : recording_.number == 0 ? " space first lesson   " : " space next   ";
-      status += recording_.number == 0 ? "g go to a lesson   ? help   q quit" : "b back   g goto   o open in browser   ? help   q quit";
+      status = top < bottom ? " space more   " : asking ? " type, then enter   space show   " : recording_.number == 0 ? " space first lesson   " : " space next   ";
+      status += recording_.number == 0 ? "g go to a lesson   ? help   q quit" : asking ? "b back   ? help   q quit" : "b back   g goto   o open in browser   ? help   q quit";
       if (bottom > 0) status += fmt::format("   {}%", 100 * (top + height) / static_cast<int>(lines.size()));
     }
     frame += paint(cut_to_width(status, columns - 1), "2", colour_ && prompt.empty() && message_.empty()) + "\033[K\033[J";

@@ -33,6 +33,14 @@ std::vector<std::string> fold(const std::string& line, int width) {
   return pieces;
 }
 
+// Text of several lines goes below, further right.
+std::string indented(const std::string& text) {
+  if (text.find('\n') == std::string::npos) return text;
+  std::string all;
+  for (const auto& line : split_lines(text)) all += "\n      " + line;
+  return all;
+}
+
 struct Layout {
   const Recording& recording;
   Look look;
@@ -127,7 +135,7 @@ Page lay_out(const Recording& recording, std::size_t step, Look look, const std:
   if (const std::size_t held = now.checks.size() - failed; held > 0)
     lines.push_back("   " + paint("ok", "32", look.colour) + fmt::format(" {} check{} in this step", held, held == 1 ? "" : "s"));
   for (const Check& c : now.checks)
-    if (!c.holds) lines.push_back("   " + paint("FAIL", "31;1", look.colour) + fmt::format(" line {}: {}: got {}, claimed {}", c.line, c.claim, c.got, c.want));
+    if (!c.holds) lines.push_back("   " + paint("FAIL", "31;1", look.colour) + fmt::format(" line {}: {}: got {}, claimed {}", c.line, c.claim, indented(c.got), indented(c.want)));
   if (step + 1 == recording.steps.size() && !recording.error.empty())
     lines.push_back("   " + paint("the lesson stopped", "31;1", look.colour) + ": " + recording.error);
   std::vector<std::string> split;
@@ -186,14 +194,6 @@ std::string markdown(const Recording& recording) {
   return all + "\n";
 }
 
-// Text of several lines goes below, further right.
-static std::string indented(const std::string& text) {
-  if (text.find('\n') == std::string::npos) return text;
-  std::string all;
-  for (const auto& line : split_lines(text)) all += "\n      " + line;
-  return all;
-}
-
 int check(const std::vector<Recording>& recordings, std::ostream& out) {
   int failures = 0;
   for (const Recording& recording : recordings) {
@@ -217,7 +217,7 @@ int check(const std::vector<Recording>& recordings, std::ostream& out) {
 Recording contents() {
   std::string list;
   for (const Lesson& lesson : lessons()) list += fmt::format("{}. {}\n", lesson.number, lesson.title);
-  if (lessons().empty()) list = "No lesson is built into this program yet.\n";
+  list += lessons().empty() ? "No lesson is built into this program yet.\n" : "\nEvery number in them is computed as you read. Where a question stands, type what you expect before you look.\n";
   Recording all;
   all.title = "unroll: the lessons";
   all.steps.push_back({all.title, {Prose{list, false}}, {}});
