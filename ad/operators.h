@@ -54,7 +54,7 @@ using TagOf = std::conditional_t<one_signature<std::decay_t<F>>, void, std::deca
 
 template <class F>
 void require_function(const F& f, const char* who) {
-  if constexpr (requires { f == nullptr; })
+  if constexpr (!std::is_function_v<F> && requires { f == nullptr; })
     if (f == nullptr) throw std::invalid_argument(std::string("ad::") + who + ": the function is empty");
 }
 template <class F>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -239,36 +240,42 @@ class TapeOf : private Cursor<T> {
     const Entry<T>* const e = entry;
     const Id first = first_operation();
     if constexpr (std::is_same_v<A, double>) {
-      double pending = 0;  // for entry i and not yet stored: a sum would otherwise wait for its own last store
-      for (Id i = top; i >= first; --i) {
-        const double g = adjoint[i] + pending;
+      if (top < first) return;
+      double g = adjoint[top];
+      for (Id i = top;; --i) {
+        // The adjoint of the entry before stays in a register: a chain of entries then waits for one multiply-add
+        // each, not for a sum to be stored and loaded again.
+        double next = adjoint[i - 1];
         const Entry<T>& k = e[i];
         adjoint[i] = g;
-        pending = 0;
-        if (g - g != 0) [[unlikely]] {
+        if (nonzero_and_finite(g)) [[likely]] {
+          const Id before = i - 1;
+          if (k.a == before)
+            next += k.pa * g;
+          else
+            adjoint[k.a] += k.pa * g;
+          if (k.b) {
+            if (k.b == before)
+              next += k.pb * g;
+            else
+              adjoint[k.b] += k.pb * g;
+          }
+          if (k.c) {
+            if (k.c == before)
+              next += g;
+            else
+              adjoint[k.c] += g;
+          }
+        } else if (g != 0) {
           give(adjoint, k, g);
-          continue;
+          next = adjoint[i - 1];
         }
-        if (g == 0) continue;
-        const Id before = i - 1;
-        if (k.a == before)
-          pending += k.pa * g;
-        else
-          adjoint[k.a] += k.pa * g;
-        if (k.b) {
-          if (k.b == before)
-            pending += k.pb * g;
-          else
-            adjoint[k.b] += k.pb * g;
+        if (i == first) {
+          adjoint[i - 1] = next;
+          break;
         }
-        if (k.c) {
-          if (k.c == before)
-            pending += g;
-          else
-            adjoint[k.c] += g;
-        }
+        g = next;
       }
-      if (top >= first) adjoint[first - 1] += pending;
     } else {
       for (Id i = top; i >= first; --i)
         if (const A g = adjoint[i]; !is_zero(g)) give(adjoint, e[i], g);
@@ -390,6 +397,11 @@ class TapeOf : private Cursor<T> {
     if (k.a) adjoint[k.a] += flow(k.pa, g);
     if (k.b) adjoint[k.b] += flow(k.pb, g);
     if (k.c) adjoint[k.c] += g;
+  }
+
+  /// One comparison for both: the bits of 0 less one, and of infinity and NaN, are the largest once the sign is shifted out.
+  static bool nonzero_and_finite(double g) {
+    return (std::bit_cast<std::uint64_t>(g) << 1) - 1 < (std::uint64_t{0x7FF} << 53) - 1;
   }
 
   Id first_operation() const {
@@ -516,7 +528,7 @@ class Variable {
   Id id_ = 0;
   std::uint32_t generation_ = 0;  // of the recording; 0: a constant
 
-  // by value where cheap: an address handed out would keep a variable in memory
+  // by value where cheap
   using Copied = std::conditional_t<std::is_trivially_copyable_v<T> && sizeof(T) <= 16, T, const T&>;
 
   Variable(const T& v, Id id, std::uint32_t generation) : value_(v), id_(id), generation_(generation) {}
@@ -524,11 +536,15 @@ class Variable {
   // Recording: one test for all that can be out of the ordinary, and the rest out of line as a whole, so that on the way
   // always taken everything stays in registers.
   struct Nobody {
+    static constexpr T value_{};
     static constexpr Id id_ = 0;
+    static constexpr std::uint32_t generation_ = UINT32_MAX;
   };
   static Cursor<T>& tape() { return *detail::active<T>; }
-  static bool here(const Variable& x) { return x.generation_ == tape().generation; }
-  static bool here(Nobody) { return true; }
+  template <class X>
+  static bool here(const X& x) {
+    return std::is_same_v<X, Nobody> || x.generation_ == tape().generation;
+  }
 
   template <class X, class Z = Nobody, class W = Nobody>
   [[gnu::always_inline]] static Variable record(Op op, const T& y, const X& x, const T& px, Where where,
@@ -536,24 +552,31 @@ class Variable {
     Cursor<T>& t = tape();
     if (here(x) && here(z) && here(w) && t.has_room()) [[likely]]
       return {y, t.push(op, y, x.id_, px, z.id_, pz, w.id_), t.generation};
-    return record_slowly(op, y, x, px, z, pz, w, where);
+    return record_slowly(op, y, px, pz, x.value_, x.id_, x.generation_, z.value_, z.id_, z.generation_, w.value_, w.id_,
+                         w.generation_, where.file, where.line);
   }
-  template <class X, class Z, class W>
-  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, X x, Copied px, Z z, Copied pz, W w,
-                                                             Where where) {
+  // piece by piece: a variable handed over whole would be kept in memory on the way that is always taken
+  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Id xi,
+                                                             std::uint32_t xg, Copied z, Id zi, std::uint32_t zg,
+                                                             Copied w, Id wi, std::uint32_t wg, const char* file,
+                                                             unsigned line) {
     Cursor<T>& t = tape();
-    const Id a = adopt(x, where), b = adopt(z, where), c = adopt(w, where);
+    const Where where{file, line};
+    if (op == Op::fma && wg == 0 && is_zero(w)) {  // the first term of a sum
+      op = Op::mul;
+      wg = UINT32_MAX;
+    }
+    const Id a = adopt(x, xi, xg, where), b = adopt(z, zi, zg, where), c = adopt(w, wi, wg, where);
     if (!t.has_room()) t.make_room(where);
     return {y, t.push(op, y, a, px, b, pz, c), t.generation};
   }
-  static Id adopt(Nobody, Where) { return 0; }
-  /// The id for the active tape. A constant is recorded; anything else that does not belong here is refused.
-  static Id adopt(const Variable& x, Where where) {
+  /// The id on the active tape. A constant is recorded; anything else that does not belong here is refused.
+  static Id adopt(Copied v, Id id, std::uint32_t generation, Where where) {
     Cursor<T>& t = tape();
-    if (here(x)) return x.id_;
-    if (t.tape && x.generation_ != 0) t.tape->refuse(false, x.value_, "an operation");
+    if (generation == t.generation || generation == UINT32_MAX) return id;
+    if (t.tape && generation != 0) t.tape->refuse(false, v, "an operation");
     if (!t.has_room()) t.make_room(where);
-    return t.push(Op::constant, x.value_, 0, T(0), 0, T(0), 0);
+    return t.push(Op::constant, v, 0, T(0), 0, T(0), 0);
   }
 
   /// The first operand of an operation, and the line of the program where the operation stands.
@@ -594,8 +617,6 @@ class Variable {
   [[gnu::always_inline]] static Variable plus(const Variable& w, const Product& p) {
     if (p.recorded_) return chain<row::add_>(w, p.result_, p.where_);
     const T y = w.value_ + p.x_.value_ * p.z_.value_;
-    if (w.generation_ == 0 && w.value_ == 0) [[unlikely]]  // the first term of a sum
-      return record(Op::mul, y, p.x_, p.z_.value_, p.where_, p.z_, p.x_.value_);
     return record(Op::fma, y, p.x_, p.z_.value_, p.where_, p.z_, p.x_.value_, w);
   }
   [[gnu::always_inline]] static Variable minus(const Variable& w, const Product& p) {
