@@ -3,6 +3,9 @@
 
 #include "ad/elementary.h"
 
+#include <span>
+#include <utility>
+
 namespace ad {
 
 /// N derivatives side by side, scaled and added together. For double they lie in blocks of up to eight, as many as a
@@ -95,6 +98,13 @@ struct Dual {
       return tangent[i];
   }
   bool vanishes() const { return is_zero(value) && is_zero(tangent); }
+
+  /// The result of a function of one's own: its value y, and its partial derivative for each operand (ad/custom.h).
+  static Dual linear(const T& y, std::span<const std::pair<Dual, T>> terms) {
+    Dual r(y);
+    for (const auto& [x, px] : terms) r.tangent += flow(px, x.tangent);
+    return r;
+  }
 
   friend auto value(const Dual& x) { return ad::value(x.value); }
   friend Dual detach(const Dual& x) { return Dual(detach(x.value)); }

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -16,6 +17,10 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace ad {
 
@@ -38,10 +43,33 @@ struct alignas(sizeof(T) == 8 ? 32 : alignof(T)) Entry {
 
 namespace detail {
 
+/// Memory for `bytes` bytes on a cache line; in large pages where there is much of it and the system has them.
+inline void* allocate(std::size_t bytes) {
+  constexpr std::size_t large = std::size_t{1} << 21;
+  const std::size_t align = bytes >= 2 * large ? large : 64;
+  void* p = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+  if (!p) throw std::bad_alloc();
+#if defined(__linux__)
+  if (align == large) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return p;
+}
+
+template <class T>
+struct Allocator {
+  using value_type = T;
+  Allocator() = default;
+  template <class U>
+  Allocator(const Allocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(detail::allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t) { std::free(p); }
+  bool operator==(const Allocator&) const { return true; }
+};
+
 /// An array without initial values that is grown by doubling; whoever owns it knows how many elements are alive.
 template <class T>
 class Room {
-  static constexpr std::size_t align = std::max<std::size_t>(64, alignof(T));
+  static_assert(alignof(T) <= 64);
   T* data_ = nullptr;
   std::size_t capacity_ = 0;
 
@@ -53,20 +81,16 @@ class Room {
     std::swap(capacity_, r.capacity_);
     return *this;
   }
-  ~Room() { ::operator delete(data_, std::align_val_t{align}); }
+  ~Room() { std::free(data_); }
 
   T* data() const { return data_; }
   std::size_t capacity() const { return capacity_; }
 
   void grow(std::size_t alive, std::size_t capacity) {
-    T* bigger = static_cast<T*>(::operator new(capacity * sizeof(T), std::align_val_t{align}));
-    if constexpr (std::is_trivially_copyable_v<T>) {
-      if (alive != 0) std::memcpy(static_cast<void*>(bigger), data_, alive * sizeof(T));
-    } else {
-      std::uninitialized_move_n(data_, alive, bigger);
-      std::destroy_n(data_, alive);
-    }
-    ::operator delete(data_, std::align_val_t{align});
+    T* bigger = static_cast<T*>(allocate(capacity * sizeof(T)));
+    std::uninitialized_move_n(data_, alive, bigger);
+    std::destroy_n(data_, alive);
+    std::free(data_);
     data_ = bigger;
     capacity_ = capacity;
   }
@@ -192,7 +216,7 @@ class TapeOf : private Cursor<T> {
   template <class Tag>
   void reverse(const Variable<T, Tag>& y, const T& seed = T(1)) {
     const Id top = check(y, "reverse(y)");
-    store_.adjoint.assign(size, T(0));
+    zero(store_.adjoint);
     store_.adjoint[top] = seed;
     sweep_down(store_.adjoint.data(), top);
   }
@@ -200,7 +224,7 @@ class TapeOf : private Cursor<T> {
   template <class Tag>
   void reverse(std::span<const std::pair<Variable<T, Tag>, T>> outputs) {
     Id top = 0;
-    store_.adjoint.assign(size, T(0));
+    zero(store_.adjoint);
     for (const auto& [y, w] : outputs) {
       const Id i = check(y, "reverse(outputs)");
       store_.adjoint[i] += w;
@@ -223,7 +247,7 @@ class TapeOf : private Cursor<T> {
   /// The tangent sweep in a direction: each given variable moves with its speed.
   template <class Tag>
   void forward(std::span<const std::pair<Variable<T, Tag>, T>> direction) {
-    store_.tangent.assign(size, T(0));
+    zero(store_.tangent);
     for (const auto& [x, speed] : direction) store_.tangent[check(x, "forward(x)")] += speed;
     sweep_up(store_.tangent.data());
   }
@@ -378,7 +402,7 @@ class TapeOf : private Cursor<T> {
   struct Store {
     detail::Room<Entry<T>> entry;
     detail::Room<T> value;
-    std::vector<T> adjoint, tangent;  // what the last sweeps left
+    std::vector<T, detail::Allocator<T>> adjoint, tangent;  // what the last sweeps left
   };
   /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
   struct Spare {
@@ -389,6 +413,12 @@ class TapeOf : private Cursor<T> {
   static std::vector<Store>& spare() {
     static thread_local Spare s;
     return s.stores;
+  }
+
+  void zero(std::vector<T, detail::Allocator<T>>& derivatives) const {
+    derivatives.clear();
+    derivatives.reserve(store_.value.capacity());
+    derivatives.resize(size, T(0));
   }
 
   /// One entry's part of the adjoint sweep.
@@ -536,7 +566,7 @@ class Variable {
   // Recording: one test for all that can be out of the ordinary, and the rest out of line as a whole, so that on the way
   // always taken everything stays in registers.
   struct Nobody {
-    static constexpr T value_{};
+    T value_{};
     static constexpr Id id_ = 0;
     static constexpr std::uint32_t generation_ = UINT32_MAX;
   };
