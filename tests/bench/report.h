@@ -1,0 +1,131 @@
+// What a run found: rows, as a table for people and as JSON.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+/// One subject on one work.
+struct Row {
+  std::string work, subject, reference;
+  double reference_ns = 0, ns = 0;      // medians
+  double ratio = 0, low = 0, high = 0;  // median and quartiles of the rounds' ratios
+  std::size_t rounds = 0;
+  double at_most = 0;                        // the ratio's target; 0: none
+  std::size_t entries = 0;                   // of the tape; 0: not known
+  double bytes = 0, bytes_with_adjoint = 0;  // per entry
+};
+
+struct Setting {
+  std::string date, machine, compiler, flags;
+
+  static Setting here() {
+    char date[16];
+    const std::time_t now = std::time(nullptr);
+    std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
+    std::string machine = "unknown processor";
+    std::ifstream info("/proc/cpuinfo");
+    for (std::string line; std::getline(info, line);) {
+      if (line.rfind("model name", 0) == 0) {
+        machine = line.substr(std::min(line.find(':') + 2, line.size()));
+        break;
+      }
+    }
+    return {date, machine, BENCH_COMPILER, BENCH_FLAGS};
+  }
+};
+
+inline std::string duration(double ns) {
+  if (ns < 1e4) return fmt::format("{:.0f} ns", ns);
+  if (ns < 1e7) return fmt::format("{:.1f} us", ns * 1e-3);
+  return fmt::format("{:.1f} ms", ns * 1e-6);
+}
+
+/// One line a work: the reference's time, unroll's ratio with its target and spread, then the peers'.
+inline void print(const Setting& setting, const std::vector<Row>& rows) {
+  std::vector<std::string> peers;
+  for (const Row& row : rows) {
+    if (row.subject != "unroll" && std::find(peers.begin(), peers.end(), row.subject) == peers.end()) {
+      peers.push_back(row.subject);
+    }
+  }
+  fmt::print("{}, {}, {} {}\n", setting.date, setting.machine, setting.compiler, setting.flags);
+  fmt::print(
+      "Time of a gradient over the time of the plain function. Median of the rounds; +- is half of what the middle\n"
+      "half of them spans. \"peer\": the fastest peer's time over unroll's. Bytes an entry: tape + adjoint.\n\n");
+  fmt::print("{:<30}{:>10} |{:>8}{:>7}{:>9}", "work", "function", "unroll", "+-", "at most");
+  for (const std::string& peer : peers) fmt::print("{:>11}", peer);
+  fmt::print("{:>7}{:>11}\n", "peer", "bytes");
+  for (auto row = rows.begin(); row != rows.end();) {
+    const auto end = std::find_if(row, rows.end(), [&](const Row& other) { return other.work != row->work; });
+    const auto named = [&](const std::string& name) {
+      return std::find_if(row, end, [&](const Row& other) { return other.subject == name; });
+    };
+    const auto ours = named("unroll");
+    fmt::print("{:<30}{:>10} |", row->work, duration(row->reference_ns));
+    if (ours == end) {
+      fmt::print("{:>24}", "");
+    } else {
+      const std::string target =
+          ours->at_most == 0 ? "" : fmt::format("{}{:g}", ours->ratio > ours->at_most ? "! " : "", ours->at_most);
+      fmt::print("{:>8.2f}{:>7.2f}{:>9}", ours->ratio, (ours->high - ours->low) / 2, target);
+    }
+    double best = 0;
+    for (const std::string& peer : peers) {
+      const auto theirs = named(peer);
+      if (theirs == end) {
+        fmt::print("{:>11}", "-");
+      } else {
+        fmt::print("{:>11.2f}", theirs->ratio);
+        if (best == 0 || theirs->ratio < best) best = theirs->ratio;
+      }
+    }
+    fmt::print("{:>7}", best > 0 && ours != end ? fmt::format("{:.2f}", best / ours->ratio) : "-");
+    if (ours != end && ours->entries > 0) {
+      fmt::print("{:>11}", fmt::format("{:.0f} + {:.0f}", ours->bytes, ours->bytes_with_adjoint - ours->bytes));
+    }
+    fmt::print("\n");
+    row = end;
+  }
+}
+
+inline std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) result += c;
+  }
+  return result + '"';
+}
+
+/// Throws std::runtime_error, with the file's name, if it cannot be written.
+inline void write_json(const std::string& file, const Setting& setting, const std::vector<Row>& rows) {
+  std::string text =
+      fmt::format("{{\n\"date\": {}, \"machine\": {}, \"compiler\": {}, \"flags\": {},\n\"rows\": [\n",
+                  quoted(setting.date), quoted(setting.machine), quoted(setting.compiler), quoted(setting.flags));
+  for (const Row& row : rows) {
+    text += fmt::format(
+        "{{\"work\": {}, \"subject\": {}, \"reference\": {}, \"ratio\": {:.4g}, \"quartiles\": [{:.4g}, {:.4g}], "
+        "\"ns\": {:.6g}, \"reference_ns\": {:.6g}, \"rounds\": {}, \"at_most\": {}, \"entries\": {}, "
+        "\"bytes\": {}, \"bytes_with_adjoint\": {}}}{}\n",
+        quoted(row.work), quoted(row.subject), quoted(row.reference), row.ratio, row.low, row.high, row.ns,
+        row.reference_ns, row.rounds, row.at_most == 0 ? "null" : fmt::format("{:g}", row.at_most),
+        row.entries == 0 ? "null" : fmt::format("{}", row.entries),
+        row.entries == 0 ? "null" : fmt::format("{:.2f}", row.bytes),
+        row.entries == 0 ? "null" : fmt::format("{:.2f}", row.bytes_with_adjoint), &row == &rows.back() ? "" : ",");
+  }
+  text += "]\n}\n";
+  std::ofstream out(file);
+  if (!(out << text).flush()) throw std::runtime_error("cannot write " + file);
+}
+
+}  // namespace bench
