@@ -109,13 +109,19 @@ namespace row {
     AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z, AD_ARG y)    \
     AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z, AD_ARG y)    \
   };
+// A formula with branches has no derivative of its own at the kink: numbers that carry one go by the row, by its name.
+#define AD_BY_NAME(plain, call)                                \
+  [&] {                                                        \
+    if constexpr (Plain<T>) return T(plain); else return call; \
+  }()
 #define AD_INFIX(name, symbol, dx, dz, ...) AD_ROW2(name, x symbol z, dx, dz)
 #define AD_PREFIX(name, symbol, dx, ...) AD_ROW1(name, symbol x, dx)
-#define AD_UNARY(name, value, dx, ...) AD_ROW1(name, value, dx)
-#define AD_BINARY(name, value, dx, dz, ...) AD_ROW2(name, value, dx, dz)
+#define AD_UNARY(name, value, dx, ...) AD_ROW1(name, AD_BY_NAME(value, name(x)), dx)
+#define AD_BINARY(name, value, dx, dz, ...) AD_ROW2(name, AD_BY_NAME(value, name(x, z)), dx, dz)
 #include "ad/derivatives.def"
 #undef AD_ROW1
 #undef AD_ROW2
+#undef AD_BY_NAME
 #undef AD_ARG
 #undef AD_FORMULA
 
