@@ -1,4 +1,4 @@
-// The lesson runner: steps are cut from the source, calls find their step by line, and every reader tells the same story.
+// The lesson runner: steps are cut from the source, calls find their step by line, every reader tells the same.
 #include <boost/test/unit_test.hpp>
 #include <sstream>
 
@@ -77,6 +77,14 @@ BOOST_AUTO_TEST_CASE(source_is_cut_into_steps_with_prose_and_visible_code) {
   BOOST_TEST(code_of(r.steps[1]) == "20:for (int i = 0; i < 3; ++i) {\n21:  show(\"i\", i);\n22:}\n24:last();\n");
 }
 
+BOOST_AUTO_TEST_CASE(loops_of_claims_only_are_hidden) {
+  const Recording r =
+      run("//% # One\nint a;\nfor (int i : x) {\n  for (int j : y) {\n    expect(\"\", i, j);\n  }\n}\n"
+          "for (int i : x) expect(\"\", i, 1);\nint b;\nvoid f() {\n}\n",
+          nothing);
+  BOOST_TEST(code_of(r.steps[0]) == "2:int a;\n9:int b;\n10:void f() {\n11:}\n");
+}
+
 BOOST_AUTO_TEST_CASE(source_without_a_step_title_takes_the_lessons) {
   const Recording r = run("//% Words.\nint x;\n", nothing);
   BOOST_REQUIRE_EQUAL(r.steps.size(), 1u);
@@ -120,12 +128,17 @@ BOOST_AUTO_TEST_CASE(values_are_shown_with_their_sizes_and_within_80_columns) {
   BOOST_TEST(text(Eigen::Matrix2i::Identity()) == "  1  0\n  0  1");
   BOOST_TEST(text(Eigen::Vector2d(1, 1e-9)) == "(1.000000, 1.0e-09)");  // a small number is not shown as zero
   BOOST_TEST(text(Eigen::MatrixXd(0, 3)) == "(empty, 0 x 3)");
-  for (const auto& line : split_lines(text(Eigen::MatrixXd::Random(3, 40) * 1e4))) BOOST_TEST(display_width(line) <= 80);
+  for (const auto& line : split_lines(text(Eigen::MatrixXd::Random(3, 40) * 1e4)))
+    BOOST_TEST(display_width(line) <= 80);
   struct Number {
     double inside;
     double value() const { return inside; }
   };
   BOOST_TEST(number(Number{4}) == 4);
+  struct Pair {
+    double value, tangent;
+  };
+  BOOST_TEST(text(Pair{4, 0.5}) == "4 + 0.5 eps");
   BOOST_TEST(text(std::vector<Number>{{1}, {2}}) == "(1, 2)");
 }
 
@@ -138,7 +151,8 @@ BOOST_AUTO_TEST_CASE(a_claim_that_does_not_hold_is_a_failure_with_file_line_clai
     expect(on(9, "holds"), a, b, 0.01);
     expect(on(9, "holds"), std::string("ab"), "ab");
     expect(on(9, "holds"), std::vector<double>{1, 2}, a);
-    expect_throws(on(9, "holds"), [] { throw std::runtime_error("2 x 3 against 3 x 2"); }, "3 against 3");
+    expect_throws(
+        on(9, "holds"), [] { throw std::runtime_error("2 x 3 against 3 x 2"); }, "3 against 3");
     expect(on(21, "false"), false);
     expect(on(21, "a tenth of a percent"), 1.0001, 1.0);
     expect(on(21, "beyond the tolerance"), 1.2, 1.0, 0.1);
@@ -148,8 +162,10 @@ BOOST_AUTO_TEST_CASE(a_claim_that_does_not_hold_is_a_failure_with_file_line_clai
     expect(on(21, "sizes"), a, Eigen::Vector3d(1, 2, 3));
     expect(on(21, "whole"), 3, 4);
     expect(on(21, "words"), "ab", "ac");
-    expect_throws(on(21, "silent"), [] {}, "");
-    expect_throws(on(21, "other text"), [] { throw std::runtime_error("else"); }, "this");
+    expect_throws(
+        on(21, "silent"), [] {}, "");
+    expect_throws(
+        on(21, "other text"), [] { throw std::runtime_error("else"); }, "this");
   });
   for (const Check& c : r.steps[0].checks) BOOST_TEST(c.holds, c.claim << " " << c.got << " " << c.want);
   for (const Check& c : r.steps[1].checks) BOOST_TEST(!c.holds, c.claim);
@@ -198,7 +214,8 @@ BOOST_AUTO_TEST_CASE(parameters_can_be_set_within_their_range_only) {
   BOOST_TEST(message({{"alpha", 1.5}}) == "alpha = 1.5 is outside of its range, 0 to 1");
   BOOST_TEST(message({{"alpha", std::numeric_limits<double>::quiet_NaN()}}) != "accepted");
   BOOST_TEST(message({{"T", 2.5}}) == "T = 2.5 must be a whole number");
-  BOOST_TEST(message({{"beta", 1}}) == "lesson 1 has no parameter \"beta\"; it has alpha (0.4, from 0 to 1), T (6, from 1 to 100)");
+  BOOST_TEST(message({{"beta", 1}}) ==
+             "lesson 1 has no parameter \"beta\"; it has alpha (0.4, from 0 to 1), T (6, from 1 to 100)");
 }
 
 BOOST_AUTO_TEST_CASE(recording_outside_of_a_lesson_is_refused) {
@@ -213,7 +230,8 @@ BOOST_AUTO_TEST_CASE(answers_are_read_and_judged) {
   BOOST_TEST((parse_answer(" +1/4 ", false, x) && x == 0.25));
   BOOST_TEST((parse_answer("2e-3", false, x) && x == 0.002));
   BOOST_TEST((parse_answer("Y", true, x) && x == 1));
-  for (const char* bad : {"", "abc", "1/0", "1/2/3", "1..2", "nan", "inf", "yes"}) BOOST_TEST(!parse_answer(bad, false, x), bad);
+  for (const char* bad : {"", "abc", "1/0", "1/2/3", "1..2", "nan", "inf", "yes"})
+    BOOST_TEST(!parse_answer(bad, false, x), bad);
   const Recording r = run(small, [] {
     ask(on(14, "a"), 2.0);
     ask(on(14, "b"), 2.0, 0.5);
@@ -223,7 +241,8 @@ BOOST_AUTO_TEST_CASE(answers_are_read_and_judged) {
   const auto question = [&](std::size_t i) { return std::get<Question>(r.steps[0].items[3 + i]); };
   BOOST_TEST((question(0).right(1.99) && !question(0).right(1.9)));
   BOOST_TEST((question(1).right(1.6) && !question(1).right(2.6)));
-  BOOST_TEST((question(2).yes_no && question(2).right(1) && !question(2).right(0) && question(2).answer_text() == "yes"));
+  BOOST_TEST(
+      (question(2).yes_no && question(2).right(1) && !question(2).right(0) && question(2).answer_text() == "yes"));
   BOOST_TEST((question(3).right(0) && !question(3).right(0.02)));
 }
 
@@ -235,7 +254,7 @@ BOOST_AUTO_TEST_CASE(the_terminals_page_ends_at_the_first_open_question) {
   });
   std::vector<std::string> verdicts;
   const auto page = [&] { return lay_out(r, 0, {}, &verdicts); };
-  const auto text_of = [](const Page& p) { return fmt::format("{}", fmt::join(p.lines, "\n")); };
+  const auto text_of = [](const Page& p) { return join_lines(p.lines); };
   BOOST_REQUIRE(page().asked != nullptr);
   BOOST_TEST(page().asked->text == "first?");
   BOOST_TEST(!has(text_of(page()), "12345"));
@@ -252,7 +271,8 @@ BOOST_AUTO_TEST_CASE(the_terminals_page_ends_at_the_first_open_question) {
 BOOST_AUTO_TEST_CASE(plain_text_fits_the_width_and_has_no_escapes_without_colour) {
   std::string source = "//% # Long\n//%";
   for (int i = 0; i < 60; ++i) source += " word" + std::to_string(i) + " *強調* `code` $h_t$ 長い日本語の文が続く。";
-  source += "\n  int a_line_of_code_that_is_longer_than_the_screen = 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12;\n";
+  source +=
+      "\n  int a_line_of_code_that_is_longer_than_the_screen = 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12;\n";
   const Recording r = run(source.c_str(), nothing);
   for (const int width : {80, 100, 61}) {
     for (const auto& line : split_lines(plain_text(r, {width, false}))) {
@@ -311,13 +331,18 @@ BOOST_AUTO_TEST_CASE(markdown_keeps_the_prose_and_fences_code_and_output) {
 }
 
 BOOST_AUTO_TEST_CASE(prose_reads_lists_tables_quotes_and_emphasis) {
-  const std::string source = "## Head\n- a *b*\n  - c\n- d\n\n1. one\n2. two\n\n| x | y |\n|---|---|\n| `a|b` | 1 |\n\n> said\n\n5 * 3 * 2 and h_t_1 \\*\n";
+  const std::string source =
+      "## Head\n- a *b*\n  - c\n- d\n\n1. one\n2. two\n\n| x | y |\n|---|---|\n| `a|b` | 1 |\n\n> said\n\n5 * 3 * 2 "
+      "and h_t_1 \\*\n";
   BOOST_TEST(prose_html(source) ==
-             "<h3>Head</h3>\n<ul>\n<li>a <em>b</em><ul>\n<li>c</li></ul>\n</li>\n<li>d</li></ul>\n<ol>\n<li>one</li>\n<li>two</li></ol>\n"
+             "<h3>Head</h3>\n<ul>\n<li>a "
+             "<em>b</em><ul>\n<li>c</li></ul>\n</li>\n<li>d</li></ul>\n<ol>\n<li>one</li>\n<li>two</li></ol>\n"
              "<table>\n<tr><th>x</th><th>y</th></tr>\n<tr><td><code>a|b</code></td><td>1</td></tr>\n</table>\n"
              "<blockquote><p>said</p></blockquote>\n<p>5 * 3 * 2 and h_t_1 *</p>\n");
-  const std::string lines = fmt::format("{}", fmt::join(prose_lines(source, 78, false), "\n"));
-  BOOST_TEST(lines == "Head\n\n - a b\n    - c\n - d\n 1. one\n 2. two\n\n  x      y\n  -----  -\n  `a|b`  1\n\n| said\n\n5 * 3 * 2 and h_t_1 *");
+  const std::string lines = join_lines(prose_lines(source, 78, false));
+  BOOST_TEST(lines ==
+             "Head\n\n - a b\n    - c\n - d\n 1. one\n 2. two\n\n  x      y\n  -----  -\n  `a|b`  1\n\n| said\n\n5 * 3 "
+             "* 2 and h_t_1 *");
 }
 
 BOOST_AUTO_TEST_CASE(formulas_read_well_as_text_and_are_mathml_in_html) {
@@ -328,6 +353,8 @@ BOOST_AUTO_TEST_CASE(formulas_read_well_as_text_and_are_mathml_in_html) {
   BOOST_TEST(math_text("-x + (-y)") == "-x + (-y)");
   BOOST_TEST(math_text("J^\\top \\tanh u") == "Jᵀ tanh u");
   BOOST_TEST(math_text("\\unknown{x") == "unknown x");
+  BOOST_TEST(math_text("\\sum_{t=1}^T \\frac{\\partial L_t}{\\partial h_t}\\frac{a}{b}^2") == "∑ₜ₌₁ᵀ ∂Lₜ/∂hₜ a/b²");
+  BOOST_TEST(math_text("\\bar v += (x)^2 y") == "v̄ += (x)²y");
   BOOST_TEST(math_html("x^2") == "<math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>");
   BOOST_TEST(math_html("a<b") == "<math><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math>");
 }

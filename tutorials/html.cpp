@@ -84,8 +84,11 @@ tell();
 
 std::string code_html(const std::string& line) {
   const std::size_t comment = line.find("//");
-  if (comment == std::string::npos || std::count(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(comment), '"') % 2 == 1) return escape_html(line);
-  return escape_html(std::string_view(line).substr(0, comment)) + "<i>" + escape_html(std::string_view(line).substr(comment)) + "</i>";
+  if (comment == std::string::npos ||
+      std::count(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(comment), '"') % 2 == 1)
+    return escape_html(line);
+  return escape_html(std::string_view(line).substr(0, comment)) + "<i>" +
+         escape_html(std::string_view(line).substr(comment)) + "</i>";
 }
 
 struct Writer {
@@ -98,38 +101,58 @@ struct Writer {
     page += "</pre>\n";
   }
   void operator()(const Question& q) {
-    page += fmt::format("<form class=\"ask\" data-answer=\"{}\" data-tolerance=\"{}\" data-shown=\"{}\" data-hint=\"{}\"{}>\n", q.answer, q.tolerance,
-                        q.answer_text(), escape_html(q.hint), q.yes_no ? " data-yn=\"1\"" : "");
-    page += fmt::format("<p><strong>Predict.</strong> {}</p>\n<input name=\"a\" autocomplete=\"off\" aria-label=\"your answer\"> <button>check</button>\n", inline_html(q.text));
-    page += fmt::format("<output></output><details><summary>show me</summary>{}</details></form>\n", escape_html(q.answer_text()));
+    page += fmt::format(
+        "<form class=\"ask\" data-answer=\"{}\" data-tolerance=\"{}\" data-shown=\"{}\" data-hint=\"{}\"{}>\n",
+        q.answer, q.tolerance, q.answer_text(), escape_html(q.hint), q.yes_no ? " data-yn=\"1\"" : "");
+    page += fmt::format(
+        "<p><strong>Predict.</strong> {}</p>\n<input name=\"a\" autocomplete=\"off\" aria-label=\"your answer\"> "
+        "<button>check</button>\n",
+        inline_html(q.text));
+    page += fmt::format("<output></output><details><summary>show me</summary>{}</details></form>\n",
+                        escape_html(q.answer_text()));
   }
   void operator()(const Output& output) { page += "<pre class=\"out\">" + escape_html(output.text) + "</pre>\n"; }
   void operator()(const Figure& drawn) {
-    page += "<figure>" + (drawn.svg.empty() ? "<pre>" + escape_html(drawn.plain) + "</pre>" : drawn.svg) + "<figcaption>" + inline_html(drawn.caption) + "</figcaption></figure>\n";
+    page += "<figure>" + (drawn.svg.empty() ? "<pre>" + escape_html(drawn.plain) + "</pre>" : drawn.svg) +
+            "<figcaption>" + inline_html(drawn.caption) + "</figcaption></figure>\n";
   }
 };
 
 void write_lesson(std::string& page, const Recording& recording, const std::string& prefix) {
-  page += fmt::format("<h1 id=\"lesson-{}\">{} {}</h1>\n", recording.number, recording.number, inline_html(recording.title));
+  page += fmt::format("<h1 id=\"lesson-{}\">{} {}</h1>\n", recording.number, recording.number,
+                      inline_html(recording.title));
   std::string about;
-  for (const Parameter& p : recording.parameters) about += fmt::format(" {} = {} ({} to {})", p.name, number_text(p.value), number_text(p.low), number_text(p.high));
-  if (!about.empty()) page += fmt::format("<p class=\"about\">Parameters:{}. Other values: <code>unroll lesson {} --set {}=...</code></p>\n", escape_html(about), recording.number, escape_html(recording.parameters[0].name));
+  for (const Parameter& p : recording.parameters)
+    about += fmt::format(" {} = {} ({} to {})", p.name, number_text(p.value), number_text(p.low), number_text(p.high));
+  if (!about.empty())
+    page +=
+        fmt::format("<p class=\"about\">Parameters:{}. Other values: <code>unroll lesson {} --set {}=...</code></p>\n",
+                    escape_html(about), recording.number, escape_html(recording.parameters[0].name));
   std::size_t i = 0;
   for (const Step& step : recording.steps) {
     ++i;
     const std::string id = fmt::format("{}step-{}", prefix, i);
-    page += fmt::format("<section class=\"step\" id=\"{}\" data-where=\"{:02} {} · step {}/{}\">\n<h2><a class=\"n\" href=\"#{}\">{}</a>{}</h2>\n", id, recording.number,
-                        escape_html(recording.title), i, recording.steps.size(), id, i, inline_html(step.title));
+    page += fmt::format(
+        "<section class=\"step\" id=\"{}\" data-where=\"{:02} {} · step {}/{}\">\n<h2><a class=\"n\" "
+        "href=\"#{}\">{}</a>{}</h2>\n",
+        id, recording.number, escape_html(recording.title), i, recording.steps.size(), id, i, inline_html(step.title));
     for (const Item& item : step.items) std::visit(Writer{page, recording}, item);
     std::size_t held = 0;
     for (const Check& c : step.checks) {
-      if (c.holds) ++held;
-      else page += fmt::format("<p class=\"fail\">does not hold ({}:{}): {}: got {}, claimed {}</p>\n", escape_html(recording.file), c.line, escape_html(c.claim), escape_html(c.got), escape_html(c.want));
+      if (c.holds)
+        ++held;
+      else
+        page += fmt::format("<p class=\"fail\">does not hold ({}:{}): {}: got {}, claimed {}</p>\n",
+                            escape_html(recording.file), c.line, escape_html(c.claim), escape_html(c.got),
+                            escape_html(c.want));
     }
-    if (held > 0) page += fmt::format("<p class=\"ok\">ok: {} check{} of this step hold{}</p>\n", held, held == 1 ? "" : "s", held == 1 ? "s" : "");
+    if (held > 0)
+      page += fmt::format("<p class=\"ok\">ok: {} check{} of this step hold{}</p>\n", held, held == 1 ? "" : "s",
+                          held == 1 ? "s" : "");
     page += "</section>\n";
   }
-  if (!recording.error.empty()) page += "<p class=\"fail\">the lesson stopped: " + escape_html(recording.error) + "</p>\n";
+  if (!recording.error.empty())
+    page += "<p class=\"fail\">the lesson stopped: " + escape_html(recording.error) + "</p>\n";
 }
 
 }  // namespace
@@ -137,11 +160,18 @@ void write_lesson(std::string& page, const Recording& recording, const std::stri
 std::string html(const std::vector<Recording>& recordings) {
   const bool book = recordings.size() != 1;
   const std::string title = book ? "unroll: the lessons" : recordings[0].title;
-  std::string page = fmt::format("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n", escape_html(title), style);
-  page += "<nav id=\"bar\"><div><span id=\"where\">" + escape_html(title) + "</span><button id=\"back\" title=\"left arrow\">back</button><button id=\"next\" title=\"right arrow\">next</button></div></nav>\n<main>\n";
+  std::string page = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n",
+      escape_html(title), style);
+  page += "<nav id=\"bar\"><div><span id=\"where\">" + escape_html(title) +
+          "</span><button id=\"back\" title=\"left arrow\">back</button><button id=\"next\" title=\"right "
+          "arrow\">next</button></div></nav>\n<main>\n";
   if (book) {
     page += "<h1>unroll: the lessons</h1>\n<ol>\n";
-    for (const Recording& r : recordings) page += fmt::format("<li value=\"{}\"><a href=\"#lesson-{}\">{}</a></li>\n", r.number, r.number, inline_html(r.title));
+    for (const Recording& r : recordings)
+      page += fmt::format("<li value=\"{}\"><a href=\"#lesson-{}\">{}</a></li>\n", r.number, r.number,
+                          inline_html(r.title));
     page += "</ol>\n";
   }
   for (const Recording& r : recordings) write_lesson(page, r, book ? fmt::format("lesson-{}-", r.number) : "");

@@ -16,7 +16,7 @@ constexpr int width_limit = 80;
 
 std::string base_name(std::string_view path) { return std::string(path.substr(path.find_last_of("/\\") + 1)); }
 
-// ---- the source: pieces of prose and code -----------------------------------------------------------------------------
+// ---- the source: pieces of prose and code -------------------------------------------------------------------------
 
 // A piece of code owns the lines [first, first line of the next piece): calls on them add to what follows it.
 struct Piece {
@@ -35,8 +35,10 @@ struct Statement {
     for (std::size_t i = 0; i < line.size(); ++i) {
       const char c = line[i];
       if (quote != 0) {
-        if (c == '\\') ++i;
-        else if (c == quote) quote = 0;
+        if (c == '\\')
+          ++i;
+        else if (c == quote)
+          quote = 0;
       } else if (line.substr(i, 2) == "//") {
         break;
       } else {
@@ -53,7 +55,7 @@ struct Statement {
 bool starts_hidden(std::string_view code) {
   for (std::string_view word : {"if (at_default())", "ask(", "expect(", "expect_throws(", "figure("})
     if (code.starts_with(word)) return true;
-  return false;
+  return code.starts_with("for (") && code.find(") expect(") != std::string_view::npos;
 }
 
 struct Source {
@@ -93,8 +95,10 @@ class SourceReader {
 
   Source take() {
     for (Piece& p : result_.pieces) {
-      if (auto* prose = std::get_if<Prose>(&p.shown)) prose->markdown.erase(0, prose->markdown.find_first_not_of('\n'));
-      else dedent(std::get<Code>(p.shown).lines);
+      if (auto* prose = std::get_if<Prose>(&p.shown))
+        prose->markdown.erase(0, prose->markdown.find_first_not_of('\n'));
+      else
+        dedent(std::get<Code>(p.shown).lines);
     }
     return std::move(result_);
   }
@@ -118,8 +122,10 @@ class SourceReader {
   void separate() {
     if (result_.pieces.empty() || result_.pieces.back().step + 1 != result_.steps.size()) return;
     Item& shown = result_.pieces.back().shown;
-    if (auto* prose = std::get_if<Prose>(&shown)) prose->markdown += "\n";
-    else if (!hidden_statement_ && !hiding_) std::get<Code>(shown).lines.emplace_back(number_, "");
+    if (auto* prose = std::get_if<Prose>(&shown))
+      prose->markdown += "\n";
+    else if (!hidden_statement_ && !hiding_)
+      std::get<Code>(shown).lines.emplace_back(number_, "");
   }
   void read_code(std::string_view line, std::string_view words) {
     Lines& lines = std::get<Code>(piece(Code{}).shown).lines;
@@ -134,12 +140,24 @@ class SourceReader {
       lines.emplace_back(number_, line);
     }
   }
-  // Takes off the common indentation, empty lines at the ends and doubled ones.
+  // Takes off the common indentation, empty lines at the ends and doubled ones, and loops whose whole body is hidden.
   static void dedent(Lines& lines) {
+    for (std::size_t i = 1; i < lines.size(); ++i) {
+      const auto &open = lines[i - 1], &close = lines[i];
+      const std::size_t indent = close.second.find_first_not_of(' ');
+      const bool whole = open.second.ends_with('{') && indent == open.second.find_first_not_of(' ') &&
+                         close.second.substr(std::min(indent, close.second.size())) == "}";
+      if (!whole || close.first == open.first + 1) continue;
+      lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(i) - 1,
+                  lines.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      i = i < 2 ? 0 : i - 2;  // the loop around it may be empty now
+    }
     const auto empty = [](const auto& line) { return line.second.empty(); };
     lines.erase(std::find_if_not(lines.rbegin(), lines.rend(), empty).base(), lines.end());
     lines.erase(lines.begin(), std::find_if_not(lines.begin(), lines.end(), empty));
-    lines.erase(std::unique(lines.begin(), lines.end(), [&](const auto& a, const auto& b) { return empty(a) && empty(b); }), lines.end());
+    lines.erase(
+        std::unique(lines.begin(), lines.end(), [&](const auto& a, const auto& b) { return empty(a) && empty(b); }),
+        lines.end());
     std::size_t indent = std::string::npos;
     for (const auto& line : lines)
       if (!empty(line)) indent = std::min(indent, line.second.find_first_not_of(' '));
@@ -159,7 +177,7 @@ Source read_source(std::string_view source, const std::string& title) {
   return reader.take();
 }
 
-// ---- the recorder -----------------------------------------------------------------------------------------------------
+// ---- the recorder -------------------------------------------------------------------------------------------------
 
 struct Recorder {
   std::string file;  // without folder
@@ -175,7 +193,8 @@ struct Recorder {
   Piece& piece_of(const Label& at) {
     if (source.pieces.empty()) throw std::logic_error(file + ": no //% line before the first call");
     const int line = line_of(at);
-    auto after = std::find_if(source.pieces.begin(), source.pieces.end(), [&](const Piece& p) { return p.first > line; });
+    auto after =
+        std::find_if(source.pieces.begin(), source.pieces.end(), [&](const Piece& p) { return p.first > line; });
     if (after != source.pieces.begin()) --after;
     return *after;
   }
@@ -183,7 +202,8 @@ struct Recorder {
     auto& recorded = piece_of(at).recorded;
     const auto not_question = [](const Item& i) { return !std::holds_alternative<Question>(i); };
     const bool question = !not_question(item);
-    recorded.insert(question ? std::find_if(recorded.begin(), recorded.end(), not_question) : recorded.end(), std::move(item));
+    recorded.insert(question ? std::find_if(recorded.begin(), recorded.end(), not_question) : recorded.end(),
+                    std::move(item));
   }
   void check(const Label& at, Check result) {
     auto& checks = source.steps[piece_of(at).step].checks;
@@ -197,7 +217,8 @@ struct Recorder {
       end = text.find('\n', start);
       const int columns = display_width(std::string_view(text).substr(start, end - start));
       if (columns > width_limit) {
-        check(at, {"outputs are at most 80 columns wide", false, std::to_string(columns), std::to_string(width_limit), 0});
+        check(at,
+              {"outputs are at most 80 columns wide", false, std::to_string(columns), std::to_string(width_limit), 0});
         break;
       }
     }
@@ -216,7 +237,8 @@ void require_parameter(const Recording& recording, const std::string& name) {
     if (p.name == name) return;
     known += fmt::format("{}{} ({}, from {} to {})", known.empty() ? "" : ", ", p.name, p.standard, p.low, p.high);
   }
-  throw SettingError(fmt::format("lesson {} has no parameter \"{}\"; it has {}", recording.number, name, known.empty() ? "none" : known));
+  throw SettingError(fmt::format("lesson {} has no parameter \"{}\"; it has {}", recording.number, name,
+                                 known.empty() ? "none" : known));
 }
 
 Recorder* current = nullptr;
@@ -228,7 +250,7 @@ Recorder& recorder(const Label& at) {
 
 }  // namespace
 
-// ---- what lesson.h declares -------------------------------------------------------------------------------------------
+// ---- what lesson.h declares ---------------------------------------------------------------------------------------
 
 static std::vector<Lesson>& registered() {
   static std::vector<Lesson> all;
@@ -266,8 +288,11 @@ static std::vector<std::string> entries_text(const Eigen::MatrixXd& m) {
   const int decimals = whole ? 0 : largest >= 1e4 ? 2 : largest >= 100 ? 4 : 6;
   std::vector<std::string> words;
   for (const double x : m.reshaped()) {
-    std::string s = whole && fixed && finite ? fmt::format("{:.0f}", x) : fixed ? fmt::format("{:.{}f}", x, decimals) : fmt::format("{:.5e}", x);
-    if (s.find_first_not_of("-0.") == std::string::npos) s = x == 0 ? s.substr(s.starts_with('-') ? 1 : 0) : fmt::format("{:.1e}", x);
+    std::string s = whole && fixed && finite ? fmt::format("{:.0f}", x)
+                    : fixed                  ? fmt::format("{:.{}f}", x, decimals)
+                                             : fmt::format("{:.5e}", x);
+    if (s.find_first_not_of("-0.") == std::string::npos)
+      s = x == 0 ? s.substr(s.starts_with('-') ? 1 : 0) : fmt::format("{:.1e}", x);
     words.push_back(std::move(s));
   }
   return words;
@@ -291,7 +316,8 @@ std::string matrix_text(const Eigen::MatrixXd& m) {
     const Eigen::Index last = std::min(cols, first + per_line);
     if (cols > per_line && !vector) all += fmt::format("{}columns {} to {}\n", first == 0 ? "" : "\n", first + 1, last);
     for (Eigen::Index i = 0; i < rows; ++i, all += '\n')
-      for (Eigen::Index j = first; j < last; ++j) all += fmt::format("{:>{}}", words[static_cast<std::size_t>(j * rows + i)], column);
+      for (Eigen::Index j = first; j < last; ++j)
+        all += fmt::format("{:>{}}", words[static_cast<std::size_t>(j * rows + i)], column);
   }
   all.pop_back();
   return all;
@@ -326,7 +352,9 @@ void figure(const Label& caption, std::string_view svg, std::string_view plain) 
 
 void record_ask(const Label& question, double answer, double tolerance, std::string_view hint, bool yes_no) {
   if (tolerance < 0) tolerance = answer == 0 ? 0.01 : 0.01 * std::abs(answer);
-  if (!std::isfinite(answer)) recorder(question).check(question, {"the answer to \"" + question.text + "\" is a number", false, number_text(answer), "a number", 0});
+  if (!std::isfinite(answer))
+    recorder(question).check(
+        question, {"the answer to \"" + question.text + "\" is a number", false, number_text(answer), "a number", 0});
   recorder(question).add(question, Question{question.text, answer, tolerance, std::string(hint), yes_no});
 }
 
@@ -346,8 +374,10 @@ double record_parameter(const Label& name, double value, double low, double high
   Recorder& r = recorder(name);
   const auto set = r.settings.find(name.text);
   const double used = set == r.settings.end() ? value : set->second;
-  if (!(used >= low && used <= high)) throw SettingError(fmt::format("{} = {} is outside of its range, {} to {}", name.text, used, low, high));
-  if (whole && used != std::floor(used)) throw SettingError(fmt::format("{} = {} must be a whole number", name.text, used));
+  if (!(used >= low && used <= high))
+    throw SettingError(fmt::format("{} = {} is outside of its range, {} to {}", name.text, used, low, high));
+  if (whole && used != std::floor(used))
+    throw SettingError(fmt::format("{} = {} must be a whole number", name.text, used));
   r.recording.parameters.push_back({name.text, used, value, low, high});
   return used;
 }
@@ -357,7 +387,7 @@ bool at_default() {
   return std::all_of(parameters.begin(), parameters.end(), [](const Parameter& p) { return p.value == p.standard; });
 }
 
-// ---- what recording.h declares ----------------------------------------------------------------------------------------
+// ---- what recording.h declares ------------------------------------------------------------------------------------
 
 bool Question::right(double given) const { return std::abs(given - answer) <= tolerance; }
 std::string Question::answer_text() const { return yes_no ? (answer != 0 ? "yes" : "no") : number_text(answer); }
@@ -383,7 +413,8 @@ bool parse_answer(std::string_view typed, bool yes_no, double& number) {
 int Recording::failures() const {
   int count = error.empty() ? 0 : 1;
   for (const Step& step : steps)
-    count += static_cast<int>(std::count_if(step.checks.begin(), step.checks.end(), [](const Check& c) { return !c.holds; }));
+    count += static_cast<int>(
+        std::count_if(step.checks.begin(), step.checks.end(), [](const Check& c) { return !c.holds; }));
   return count;
 }
 

@@ -44,32 +44,39 @@ struct Lesson {
 bool add_lesson(Lesson lesson);
 
 /// Declares lesson `number` and opens its body: LESSON(2, "Reverse mode: the tape") { ... }
-#define LESSON(number, title)                                                                                        \
-  static void lesson_##number();                                                                                     \
-  [[maybe_unused]] static const bool lesson_##number##_added =                                                       \
-      ::tutorials::add_lesson({number, title, __FILE__, &lesson_##number});                                          \
+#define LESSON(number, title)                                               \
+  static void lesson_##number();                                            \
+  [[maybe_unused]] static const bool lesson_##number##_added =              \
+      ::tutorials::add_lesson({number, title, __FILE__, &lesson_##number}); \
   static void lesson_##number()
 
-// ---- values as text and as numbers ----------------------------------------------------------------------------------
+// ---- values as text and as numbers --------------------------------------------------------------------------------
 
 template <class T>
 concept Dense = std::is_base_of_v<Eigen::DenseBase<T>, T>;
+// clang-format off
 template <class T>
 concept Wrapped = requires(const T& x) { x.value(); };  // a Var: its number is x.value()
 template <class T>
 concept Carrier = requires(const T& x) { x.value; x.tangent; };  // a Dual: its number is x.value
 template <class T>
-concept List = !Dense<T> && !std::convertible_to<T, std::string_view> && requires(const T& x) { *std::begin(x); std::size(x); };
+concept List = !Dense<T> && !std::convertible_to<T, std::string_view> &&
+               requires(const T& x) { *std::begin(x); std::size(x); };
 template <class T>
 concept Streamable = requires(std::ostream& out, const T& x) { out << x; };
+// clang-format on
 
 /// The plain number under any kind of number: double, Var, Dual, nested.
 template <class T>
 double number(const T& x) {
-  if constexpr (std::is_arithmetic_v<T>) return static_cast<double>(x);
-  else if constexpr (Wrapped<T>) return number(x.value());
-  else if constexpr (Carrier<T>) return number(x.value);
-  else return static_cast<double>(x);
+  if constexpr (std::is_arithmetic_v<T>)
+    return static_cast<double>(x);
+  else if constexpr (Wrapped<T>)
+    return number(x.value());
+  else if constexpr (Carrier<T>)
+    return number(x.value);
+  else
+    return static_cast<double>(x);
 }
 template <class T>
 concept Numeric = !Dense<T> && (std::is_arithmetic_v<T> || Wrapped<T> || Carrier<T>);
@@ -98,14 +105,21 @@ std::string matrix_text(const Eigen::MatrixXd& m);
 
 template <class T>
 std::string text(const T& value) {
-  if constexpr (std::is_same_v<T, bool>) return value ? "yes" : "no";
-  else if constexpr (std::convertible_to<T, std::string_view>) return std::string(std::string_view(value));
-  else if constexpr (std::is_same_v<T, char>) return std::string(1, value);
-  else if constexpr (std::integral<T>) return std::to_string(value);
-  else if constexpr (std::is_arithmetic_v<T>) return number_text(static_cast<double>(value));
-  else if constexpr (Dense<T>) return matrix_text(numbers(value));
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "yes" : "no";
+  else if constexpr (std::convertible_to<T, std::string_view>)
+    return std::string(std::string_view(value));
+  else if constexpr (std::is_same_v<T, char>)
+    return std::string(1, value);
+  else if constexpr (std::integral<T>)
+    return std::to_string(value);
+  else if constexpr (std::is_arithmetic_v<T>)
+    return number_text(static_cast<double>(value));
+  else if constexpr (Dense<T>)
+    return matrix_text(numbers(value));
   else if constexpr (List<T>) {
-    if constexpr (Numeric<std::decay_t<decltype(*std::begin(value))>>) return matrix_text(numbers(value));
+    if constexpr (Numeric<std::decay_t<decltype(*std::begin(value))>>)
+      return matrix_text(numbers(value));
     else {
       std::string all;
       for (const auto& element : value) all += (all.empty() ? "" : ", ") + text(element);
@@ -115,10 +129,13 @@ std::string text(const T& value) {
     std::ostringstream out;
     out << value;
     return out.str();
-  } else return text(number(value));
+  } else if constexpr (Carrier<T> && Numeric<std::remove_cvref_t<decltype(value.tangent)>>) {
+    return text(value.value) + " + " + text(value.tangent) + " eps";
+  } else
+    return text(number(value));
 }
 
-// ---- what a lesson says -----------------------------------------------------------------------------------------------
+// ---- what a lesson says -------------------------------------------------------------------------------------------
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 void record_values(const Label& at, const Pairs& pairs);
@@ -128,7 +145,7 @@ double record_parameter(const Label& name, double value, double low, double high
 
 /// Shows text that is already laid out: a sentence, or a block of lines (a trace, a table). At most 80 columns.
 void show(const Label& block);
-/// Shows named values: show("x", x) or show("alpha", alpha, "T", T, ...). Numbers, strings, Eigen objects, lists, Var, Dual.
+/// Shows named values: show("x", x) or show("alpha", alpha, "T", T, ...). Numbers, strings, lists, Eigen, Var, Dual.
 template <class T, class... Rest>
 void show(const Label& name, const T& value, const Rest&... rest) {
   static_assert(sizeof...(rest) % 2 == 0, "show takes a name and a value, then again a name and a value");
@@ -158,16 +175,19 @@ bool equal_numbers(const Eigen::MatrixXd& got, const Eigen::MatrixXd& want, doub
 
 /// Asserts a claim of the prose that is true or false.
 template <std::same_as<bool> Bool>
-void expect(const Label& claim, Bool holds) { record_expect(claim, holds, holds ? "yes" : "no", "yes"); }
+void expect(const Label& claim, Bool holds) {
+  record_expect(claim, holds, holds ? "yes" : "no", "yes");
+}
 
 /// Asserts that two numbers, Eigen objects, lists, strings, ... are equal; see equal_numbers. Sizes must agree.
 template <class Got, class Want>
 void expect(const Label& claim, const Got& got, const Want& want, double tolerance = -1) {
   constexpr bool exact = std::integral<Got> && std::integral<Want>;
   if constexpr (!exact && Numeric<Got> && Numeric<Want>) {
-    const Eigen::MatrixXd a = Eigen::MatrixXd::Constant(1, 1, number(got)), b = Eigen::MatrixXd::Constant(1, 1, number(want));
+    const Eigen::MatrixXd a = Eigen::MatrixXd::Constant(1, 1, number(got)),
+                          b = Eigen::MatrixXd::Constant(1, 1, number(want));
     record_expect(claim, equal_numbers(a, b, tolerance), fmt::format("{:.15g}", a(0)), fmt::format("{:.15g}", b(0)));
-  } else if constexpr ((Dense<Got> || List<Got>) && (Dense<Want> || List<Want>)) {
+  } else if constexpr ((Dense<Got> || List<Got>)&&(Dense<Want> || List<Want>)) {
     const Eigen::MatrixXd a = numbers(got), b = numbers(want);
     record_expect(claim, equal_numbers(a, b, tolerance), matrix_text(a), matrix_text(b));
   } else if constexpr (std::convertible_to<Got, std::string_view> && std::convertible_to<Want, std::string_view>) {
@@ -184,7 +204,8 @@ void expect_throws(const Label& claim, Run&& run, std::string_view part = "") {
   try {
     std::forward<Run>(run)();
   } catch (const std::exception& error) {
-    return record_expect(claim, std::string_view(error.what()).find(part) != std::string_view::npos, error.what(), want);
+    return record_expect(claim, std::string_view(error.what()).find(part) != std::string_view::npos, error.what(),
+                         want);
   }
   record_expect(claim, false, "no exception", want);
 }
@@ -192,12 +213,12 @@ void expect_throws(const Label& claim, Run&& run, std::string_view part = "") {
 /// A number the reader may change with `--set name=value`: const double alpha = parameter("alpha", 0.4, 0.0, 1.0);
 /// Returns the value set, else `value`. A value outside [low, high] (or a fraction for a whole T) ends the lesson.
 template <class T>
-requires std::is_arithmetic_v<T>
-T parameter(const Label& name, T value, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+requires std::is_arithmetic_v<T> T parameter(const Label& name, T value, std::type_identity_t<T> low,
+                                             std::type_identity_t<T> high) {
   return static_cast<T>(record_parameter(name, static_cast<double>(value), static_cast<double>(low),
                                          static_cast<double>(high), std::is_integral_v<T>));
 }
-/// True while every parameter has its default: guards claims that hold for the default only, if (at_default()) expect(...).
+/// True while every parameter has its default: guards claims that hold only then: if (at_default()) expect(...).
 bool at_default();
 
 }  // namespace tutorials

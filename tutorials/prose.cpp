@@ -11,7 +11,7 @@
 namespace tutorials {
 namespace {
 
-// ---- characters ---------------------------------------------------------------------------------------------------------
+// ---- characters ---------------------------------------------------------------------------------------------------
 
 struct Character {
   std::string_view bytes;
@@ -22,9 +22,26 @@ int width_of(std::uint32_t c) {
   struct Range {
     std::uint32_t first, last;
   };
-  constexpr std::array<Range, 7> none{{{0x0300, 0x036F}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0x3099, 0x309A}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xE0100, 0xE01EF}}};
-  constexpr std::array<Range, 13> two{{{0x1100, 0x115F}, {0x2E80, 0x303E}, {0x3041, 0x33FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xA000, 0xA4CF}, {0xAC00, 0xD7A3},
-                                       {0xF900, 0xFAFF}, {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1FAFF}, {0x20000, 0x3FFFD}}};
+  constexpr std::array<Range, 7> none{{{0x0300, 0x036F},
+                                       {0x200B, 0x200F},
+                                       {0x20D0, 0x20FF},
+                                       {0x3099, 0x309A},
+                                       {0xFE00, 0xFE0F},
+                                       {0xFEFF, 0xFEFF},
+                                       {0xE0100, 0xE01EF}}};
+  constexpr std::array<Range, 13> two{{{0x1100, 0x115F},
+                                       {0x2E80, 0x303E},
+                                       {0x3041, 0x33FF},
+                                       {0x3400, 0x4DBF},
+                                       {0x4E00, 0x9FFF},
+                                       {0xA000, 0xA4CF},
+                                       {0xAC00, 0xD7A3},
+                                       {0xF900, 0xFAFF},
+                                       {0xFE30, 0xFE6F},
+                                       {0xFF00, 0xFF60},
+                                       {0xFFE0, 0xFFE6},
+                                       {0x1F300, 0x1FAFF},
+                                       {0x20000, 0x3FFFD}}};
   const auto within = [c](const Range& r) { return c >= r.first && c <= r.last; };
   if (c < 0x20 || std::any_of(none.begin(), none.end(), within)) return 0;
   return std::any_of(two.begin(), two.end(), within) ? 2 : 1;
@@ -45,9 +62,11 @@ Character next_character(std::string_view text) {
   return {text.substr(0, n), width_of(code)};
 }
 
-bool contains(std::string_view set, std::string_view character) { return set.find(character) != std::string_view::npos; }
+bool contains(std::string_view set, std::string_view character) {
+  return set.find(character) != std::string_view::npos;
+}
 
-// ---- spans: emphasis, code, formulas, links -------------------------------------------------------------------------------
+// ---- spans: emphasis, code, formulas, links -----------------------------------------------------------------------
 
 enum Style : unsigned { plain = 0, strong = 1, emphasis = 2, code = 4, formula = 8 };
 struct Span {
@@ -69,14 +88,16 @@ std::vector<Span> spans_of(std::string_view text) {
     std::size_t end = std::string_view::npos;
     if (c == '\\' && std::ispunct(static_cast<unsigned char>(next)) != 0) {
       pending += text[++i];
-    } else if ((c == '`' || (c == '$' && next != ' ')) && (end = closing(text.substr(i, 1))) != std::string_view::npos) {
+    } else if ((c == '`' || (c == '$' && next != ' ')) &&
+               (end = closing(text.substr(i, 1))) != std::string_view::npos) {
       flush();
       spans.push_back({std::string(text.substr(i + 1, end - i - 1)), style | (c == '`' ? code : formula), ""});
       i = end;
     } else if (c == '*') {
       const std::string_view mark = next == '*' ? "**" : "*";
       const unsigned bit = next == '*' ? strong : emphasis;
-      const bool opens = (style & bit) == 0 && i + mark.size() < text.size() && text[i + mark.size()] != ' ' && closing(mark) != std::string_view::npos;
+      const bool opens = (style & bit) == 0 && i + mark.size() < text.size() && text[i + mark.size()] != ' ' &&
+                         closing(mark) != std::string_view::npos;
       const bool closes = (style & bit) != 0 && i > 0 && text[i - 1] != ' ';
       if (opens || closes) {
         flush();
@@ -85,10 +106,12 @@ std::vector<Span> spans_of(std::string_view text) {
       } else {
         pending += c;
       }
-    } else if (c == '[' && (end = closing("](")) != std::string_view::npos && text.find(')', end) != std::string_view::npos) {
+    } else if (c == '[' && (end = closing("](")) != std::string_view::npos &&
+               text.find(')', end) != std::string_view::npos) {
       flush();
       const std::size_t stop = text.find(')', end);
-      spans.push_back({std::string(text.substr(i + 1, end - i - 1)), style, std::string(text.substr(end + 2, stop - end - 2))});
+      spans.push_back(
+          {std::string(text.substr(i + 1, end - i - 1)), style, std::string(text.substr(end + 2, stop - end - 2))});
       i = stop;
     } else {
       pending += c;
@@ -98,19 +121,20 @@ std::vector<Span> spans_of(std::string_view text) {
   return spans;
 }
 
-// ---- blocks ---------------------------------------------------------------------------------------------------------------
+// ---- blocks -------------------------------------------------------------------------------------------------------
 
 struct Block {
   enum Kind { heading, paragraph, item, table, display, fence, quote } kind;
-  int level = 0;        // of a heading (2 for ##) or of a list item (0 outermost)
-  std::string marker;   // "-" or "1."
-  std::string text;     // lines joined; a fence keeps its line ends
+  int level = 0;                               // of a heading (2 for ##) or of a list item (0 outermost)
+  std::string marker;                          // "-" or "1."
+  std::string text;                            // lines joined; a fence keeps its line ends
   std::vector<std::vector<std::string>> rows;  // of a table; rows[0] is its head
 };
 
 // Continues a paragraph: with a space, but not between two Japanese characters.
 void join(std::string& text, std::string_view line) {
-  const bool wide_before = text.size() >= 3 && next_character(std::string_view(text).substr(text.size() - 3)).width == 2;
+  const bool wide_before =
+      text.size() >= 3 && next_character(std::string_view(text).substr(text.size() - 3)).width == 2;
   if (!text.empty() && !(wide_before && !line.empty() && next_character(line).width == 2)) text += ' ';
   text += line;
 }
@@ -126,8 +150,10 @@ std::vector<std::string> cells_of(std::string_view row) {
   };
   for (std::size_t i = 1; i < row.size(); ++i) {
     in_code ^= row[i] == '`';
-    if (row[i] == '|' && !in_code && row[i - 1] != '\\') finish();
-    else cell += row[i];
+    if (row[i] == '|' && !in_code && row[i - 1] != '\\')
+      finish();
+    else
+      cell += row[i];
   }
   if (cell.find_first_not_of(' ') != std::string::npos) finish();
   return cells;
@@ -141,12 +167,16 @@ std::vector<Block> blocks_of(std::string_view markdown) {
     const std::string_view line = markdown.substr(0, end);
     markdown.remove_prefix(std::min(end + 1, markdown.size()));
     const std::size_t indent = line.find_first_not_of(' ');
-    const std::string_view text = indent == std::string_view::npos ? std::string_view() : line.substr(indent, line.find_last_not_of(' ') - indent + 1);
+    const std::string_view text = indent == std::string_view::npos
+                                      ? std::string_view()
+                                      : line.substr(indent, line.find_last_not_of(' ') - indent + 1);
     const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
     const bool number = digits > 0 && text.substr(digits).starts_with(". ");
     if (in_fence || text.starts_with("```")) {
-      if (!in_fence) blocks.push_back({Block::fence, 0, "", "", {}});
-      else if (!text.starts_with("```")) blocks.back().text.append(line).append("\n");
+      if (!in_fence)
+        blocks.push_back({Block::fence, 0, "", "", {}});
+      else if (!text.starts_with("```"))
+        blocks.back().text.append(line).append("\n");
       if (text.starts_with("```")) in_fence = !in_fence;
       open = false;
     } else if (in_display || text.starts_with("$$")) {
@@ -158,17 +188,23 @@ std::vector<Block> blocks_of(std::string_view markdown) {
       open = false;
     } else if (text.empty()) {
       open = false;
-    } else if (text.starts_with('#') && text.find_first_not_of('#') != std::string_view::npos && text[text.find_first_not_of('#')] == ' ') {
+    } else if (text.starts_with('#') && text.find_first_not_of('#') != std::string_view::npos &&
+               text[text.find_first_not_of('#')] == ' ') {
       const std::size_t level = text.find_first_not_of('#');
       blocks.push_back({Block::heading, static_cast<int>(level), "", std::string(text.substr(level + 1)), {}});
       open = false;
     } else if (text.starts_with('|')) {
-      if (blocks.empty() || blocks.back().kind != Block::table || !open) blocks.push_back({Block::table, 0, "", "", {}});
+      if (blocks.empty() || blocks.back().kind != Block::table || !open)
+        blocks.push_back({Block::table, 0, "", "", {}});
       if (text.find_first_not_of("|-: ") != std::string_view::npos) blocks.back().rows.push_back(cells_of(text));
       open = true;
     } else if (text.starts_with("- ") || text.starts_with("* ") || number) {
       const std::string_view marker = number ? text.substr(0, digits + 1) : "-";
-      blocks.push_back({Block::item, static_cast<int>(indent / 2), std::string(marker), std::string(text.substr(marker.size() + 1)), {}});
+      blocks.push_back({Block::item,
+                        static_cast<int>(indent / 2),
+                        std::string(marker),
+                        std::string(text.substr(marker.size() + 1)),
+                        {}});
       open = true;
     } else if (text.starts_with("> ")) {
       if (!open || blocks.back().kind != Block::quote) blocks.push_back({Block::quote, 0, "", "", {}});
@@ -183,7 +219,7 @@ std::vector<Block> blocks_of(std::string_view markdown) {
   return blocks;
 }
 
-// ---- as lines ---------------------------------------------------------------------------------------------------------------
+// ---- as lines -----------------------------------------------------------------------------------------------------
 
 struct Cell {
   Character character;
@@ -212,13 +248,15 @@ std::vector<std::string> wrap(const std::vector<Span>& spans, int width, bool co
     if (cells[i].glued) return false;
     if (before.bytes == " ") return true;
     if (before.width != 2 && after.width != 2) return false;
-    return after.bytes != " " && !contains("、。，．」』）］｝！？：；ー々・,.;:!?)]}", after.bytes) && !contains("「『（［｛([{", before.bytes);
+    return after.bytes != " " && !contains("、。，．」』）］｝！？：；ー々・,.;:!?)]}", after.bytes) &&
+           !contains("「『（［｛([{", before.bytes);
   };
   std::vector<std::string> lines;
   std::size_t start = 0;
   while (start < cells.size()) {
     std::size_t end = start, good = start;
-    for (int used = 0; end < cells.size() && used + cells[end].character.width <= width; ++end) used += cells[end].character.width;
+    for (int used = 0; end < cells.size() && used + cells[end].character.width <= width; ++end)
+      used += cells[end].character.width;
     if (end < cells.size()) {
       if (cells[end].character.bytes == " " && !cells[end].glued) good = end;
       for (std::size_t i = end; good == start && i > start; --i)
@@ -259,7 +297,8 @@ std::vector<std::string> table_lines(const Block& block, int width, bool colour)
       columns[j] = std::max(columns[j], lines.empty() ? 0 : display_width(lines[0]));
     }
   }
-  const int room = width - 2 * static_cast<int>(columns.size()), needed = std::accumulate(columns.begin(), columns.end(), 0);
+  const int room = width - 2 * static_cast<int>(columns.size()),
+            needed = std::accumulate(columns.begin(), columns.end(), 0);
   if (needed > room) {  // the widest column gives way, its cells wrap
     auto widest = std::max_element(columns.begin(), columns.end());
     *widest = std::max(10, *widest - (needed - room));
@@ -274,7 +313,8 @@ std::vector<std::string> table_lines(const Block& block, int width, bool colour)
     }
     for (std::size_t k = 0; k < height; ++k) {
       std::string line;
-      for (std::size_t j = 0; j < cells.size(); ++j) line += "  " + padded(k < cells[j].size() ? cells[j][k] : "", columns[j]);
+      for (std::size_t j = 0; j < cells.size(); ++j)
+        line += "  " + padded(k < cells[j].size() ? cells[j][k] : "", columns[j]);
       line.erase(line.find_last_not_of(' ') + 1);
       lines.push_back(std::move(line));
     }
@@ -287,7 +327,7 @@ std::vector<std::string> table_lines(const Block& block, int width, bool colour)
   return lines;
 }
 
-// ---- as HTML ----------------------------------------------------------------------------------------------------------------
+// ---- as HTML ------------------------------------------------------------------------------------------------------
 
 std::string spans_html(const std::vector<Span>& spans) {
   std::string html;
@@ -296,7 +336,8 @@ std::string spans_html(const std::vector<Span>& spans) {
     if ((span.style & code) != 0) inside = "<code>" + inside + "</code>";
     if ((span.style & emphasis) != 0) inside = "<em>" + inside + "</em>";
     if ((span.style & strong) != 0) inside = "<strong>" + inside + "</strong>";
-    const bool safe = span.link.starts_with("https://") || span.link.starts_with("http://") || span.link.starts_with('#') || span.link.find(':') == std::string::npos;
+    const bool safe = span.link.starts_with("https://") || span.link.starts_with("http://") ||
+                      span.link.starts_with('#') || span.link.find(':') == std::string::npos;
     if (!span.link.empty() && safe) inside = "<a href=\"" + escape_html(span.link) + "\">" + inside + "</a>";
     html += inside;
   }
@@ -305,7 +346,7 @@ std::string spans_html(const std::vector<Span>& spans) {
 
 }  // namespace
 
-// ---- what prose.h declares ------------------------------------------------------------------------------------------------
+// ---- what prose.h declares ----------------------------------------------------------------------------------------
 
 int display_width(std::string_view text) {
   int width = 0;
@@ -324,6 +365,12 @@ std::vector<std::string> split_lines(std::string_view text) {
     lines.emplace_back(text.substr(0, end));
   }
   return lines;
+}
+
+std::string join_lines(const std::vector<std::string>& lines) {
+  std::string text;
+  for (std::size_t i = 0; i < lines.size(); ++i) text += (i == 0 ? "" : "\n") + lines[i];
+  return text;
 }
 
 std::string cut_to_width(std::string_view text, int columns) {
@@ -358,19 +405,31 @@ std::vector<std::string> prose_lines(std::string_view markdown, int width, bool 
     if (!lines.empty() && !(after_item && block.kind == Block::item)) lines.emplace_back();
     after_item = block.kind == Block::item;
     switch (block.kind) {
-      case Block::heading: lines.push_back(paint(block.text, "1", colour)); break;
-      case Block::paragraph: add(wrap(spans_of(block.text), width, colour), "", ""); break;
-      case Block::quote: add(wrap(spans_of(block.text), width - 2, colour), "| ", "| "); break;
-      case Block::display: lines.push_back("    " + math_text(block.text)); break;
-      case Block::table: add(table_lines(block, width, colour), "", ""); break;
+      case Block::heading:
+        lines.push_back(paint(block.text, "1", colour));
+        break;
+      case Block::paragraph:
+        add(wrap(spans_of(block.text), width, colour), "", "");
+        break;
+      case Block::quote:
+        add(wrap(spans_of(block.text), width - 2, colour), "| ", "| ");
+        break;
+      case Block::display:
+        lines.push_back("    " + math_text(block.text));
+        break;
+      case Block::table:
+        add(table_lines(block, width, colour), "", "");
+        break;
       case Block::item: {
         const std::string indent(static_cast<std::size_t>(3 * block.level + 1), ' ');
         const std::string others = indent + std::string(block.marker.size() + 1, ' ');
-        add(wrap(spans_of(block.text), width - static_cast<int>(others.size()), colour), indent + block.marker + " ", others);
+        add(wrap(spans_of(block.text), width - static_cast<int>(others.size()), colour), indent + block.marker + " ",
+            others);
         break;
       }
       case Block::fence:
-        for (std::string_view rest = block.text; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1)) lines.push_back("    " + std::string(rest.substr(0, rest.find('\n'))));
+        for (std::string_view rest = block.text; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1))
+          lines.push_back("    " + std::string(rest.substr(0, rest.find('\n'))));
         break;
     }
   }
@@ -380,12 +439,18 @@ std::vector<std::string> prose_lines(std::string_view markdown, int width, bool 
 std::string escape_html(std::string_view text) {
   std::string html;
   for (const char c : text) {
-    if (c == '&') html += "&amp;";
-    else if (c == '<') html += "&lt;";
-    else if (c == '>') html += "&gt;";
-    else if (c == '"') html += "&quot;";
-    else if (c == '\'') html += "&#39;";
-    else html += c;
+    if (c == '&')
+      html += "&amp;";
+    else if (c == '<')
+      html += "&lt;";
+    else if (c == '>')
+      html += "&gt;";
+    else if (c == '"')
+      html += "&quot;";
+    else if (c == '\'')
+      html += "&#39;";
+    else
+      html += c;
   }
   return html;
 }
@@ -408,10 +473,18 @@ std::string prose_html(std::string_view markdown, std::string_view attributes) {
         html += "<" + name + with + ">" + inside + "</" + name + ">\n";
         break;
       }
-      case Block::paragraph: html += "<p" + with + ">" + inside + "</p>\n"; break;
-      case Block::quote: html += "<blockquote" + with + "><p>" + inside + "</p></blockquote>\n"; break;
-      case Block::display: html += "<p>" + math_html(block.text, true) + "</p>\n"; break;
-      case Block::fence: html += "<pre>" + escape_html(block.text) + "</pre>\n"; break;
+      case Block::paragraph:
+        html += "<p" + with + ">" + inside + "</p>\n";
+        break;
+      case Block::quote:
+        html += "<blockquote" + with + "><p>" + inside + "</p></blockquote>\n";
+        break;
+      case Block::display:
+        html += "<p>" + math_html(block.text, true) + "</p>\n";
+        break;
+      case Block::fence:
+        html += "<pre>" + escape_html(block.text) + "</pre>\n";
+        break;
       case Block::item: {
         const std::string list = block.marker == "-" ? "ul" : "ol";
         const std::size_t depth = std::min(static_cast<std::size_t>(block.level), lists.size());
@@ -430,7 +503,8 @@ std::string prose_html(std::string_view markdown, std::string_view attributes) {
         html += "<table" + with + ">\n";
         for (std::size_t r = 0; r < block.rows.size(); ++r) {
           html += "<tr>";
-          for (const std::string& cell : block.rows[r]) html += (r == 0 ? "<th>" : "<td>") + inline_html(cell) + (r == 0 ? "</th>" : "</td>");
+          for (const std::string& cell : block.rows[r])
+            html += (r == 0 ? "<th>" : "<td>") + inline_html(cell) + (r == 0 ? "</th>" : "</td>");
           html += "</tr>\n";
         }
         html += "</table>\n";

@@ -1,4 +1,4 @@
-// What a lesson did: a page per step, with its prose, code, outputs, questions and checks. Every reader starts from this.
+// What a lesson did: a page per step with its prose, code, outputs, questions and checks. Every reader starts from this.
 #pragma once
 
 #include <map>

@@ -25,15 +25,17 @@ extern char** environ;
 namespace tutorials {
 namespace {
 
-// ---- the terminal: raw while a Screen lives, restored on the way out, also by a signal --------------------------------------
+// ---- the terminal: raw while a Screen lives, restored on the way out, also by a signal ----------------------------
 
 termios before, raw;  // the handlers' only state; everything they call is async-signal-safe
 
 void write_all(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
-    else if (errno != EINTR) return;
+    if (n > 0)
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    else if (errno != EINTR)
+      return;
   }
 }
 void enter_screen() {
@@ -47,11 +49,12 @@ void leave_screen() {
 
 constexpr std::array<int, 5> signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 
-// Does what the signal does by default, with the terminal restored meanwhile. Behind a stop (Ctrl-Z) all is set up again.
+// Does what the signal does by default, with the terminal restored. After a stop (Ctrl-Z) all is set up again.
 void on_signal(int signal) {
   const int kept = errno;
   leave_screen();
-  struct sigaction usual {}, ours;
+  struct sigaction usual {
+  }, ours;
   usual.sa_handler = SIG_DFL;
   sigaction(signal, &usual, &ours);
   sigset_t only, old;
@@ -120,8 +123,10 @@ int read_key() {
     rest += static_cast<char>(byte);
     if (rest.size() > 1 && byte >= '@' && byte <= '~') break;
   }
-  static const std::map<std::string, int> keys = {{"", escape}, {"[A", up}, {"[B", down}, {"[C", right}, {"[D", left}, {"OA", up}, {"OB", down}, {"OC", right}, {"OD", left},
-                                                  {"[5~", page_up}, {"[6~", page_down}, {"[H", home}, {"[F", end_key}, {"[1~", home}, {"[4~", end_key}};
+  static const std::map<std::string, int> keys = {{"", escape},    {"[A", up},       {"[B", down},       {"[C", right},
+                                                  {"[D", left},    {"OA", up},       {"OB", down},       {"OC", right},
+                                                  {"OD", left},    {"[5~", page_up}, {"[6~", page_down}, {"[H", home},
+                                                  {"[F", end_key}, {"[1~", home},    {"[4~", end_key}};
   const auto found = keys.find(rest);
   return found == keys.end() ? nothing : found->second;
 }
@@ -139,7 +144,7 @@ const char* const help = R"( space, enter, n, right   the next page of a long st
  At a question, type a number (-0.25, 1/3, 2e-3) and enter; space or enter
  without a number shows the answer. "yes" and "no" can be y and n.)";
 
-// ---- the reader -------------------------------------------------------------------------------------------------------------
+// ---- the reader ---------------------------------------------------------------------------------------------------
 
 class Browser {
  public:
@@ -162,7 +167,8 @@ class Browser {
   using Where = std::pair<int, std::size_t>;  // lesson and step
 
   void open(int lesson) {
-    if (lesson != 0 && std::none_of(lessons().begin(), lessons().end(), [&](const Lesson& l) { return l.number == lesson; })) {
+    if (lesson != 0 &&
+        std::none_of(lessons().begin(), lessons().end(), [&](const Lesson& l) { return l.number == lesson; })) {
       message_ = fmt::format("there is no lesson {}", lesson);
       return;
     }
@@ -195,7 +201,9 @@ class Browser {
     go(to_end ? recording_.steps.size() : 0);
   }
 
-  Page page(int columns) { return lay_out(recording_, step_, {columns, colour_}, &verdicts_[{recording_.number, step_}]); }
+  Page page(int columns) {
+    return lay_out(recording_, step_, {columns, colour_}, &verdicts_[{recording_.number, step_}]);
+  }
 
   // What can be scrolled: the page, and behind a question the line that is being typed.
   std::vector<std::string> body(const Page& page) const {
@@ -203,7 +211,8 @@ class Browser {
     if (page.asked != nullptr) {
       while (!lines.empty() && lines.back().empty()) lines.pop_back();
       if (hinted_) lines.push_back("   " + paint("not yet. ", "33;1", colour_) + page.asked->hint);
-      lines.push_back("   " + std::string(page.asked->yes_no ? "yes or no: " : "your answer: ") + typed_ + paint("_", "5", colour_));
+      lines.push_back("   " + std::string(page.asked->yes_no ? "yes or no: " : "your answer: ") + typed_ +
+                      paint("_", "5", colour_));
     }
     return lines;
   }
@@ -222,30 +231,69 @@ class Browser {
       case '\r':
         if (!typed_.empty()) return judge(*now.asked, lines);
         [[fallthrough]];
-      case ' ': case 'n': case right: case page_down:
-        if (scroll_ < bottom) scroll_ = std::min(bottom, scroll_ + height - 1);
-        else if (now.asked != nullptr) reveal("answer: " + now.asked->answer_text(), lines);
-        else if (step_ + 1 < recording_.steps.size()) go(step_ + 1);
-        else turn(1);
+      case ' ':
+      case 'n':
+      case right:
+      case page_down:
+        if (scroll_ < bottom)
+          scroll_ = std::min(bottom, scroll_ + height - 1);
+        else if (now.asked != nullptr)
+          reveal("answer: " + now.asked->answer_text(), lines);
+        else if (step_ + 1 < recording_.steps.size())
+          go(step_ + 1);
+        else
+          turn(1);
         break;
-      case 'b': case left:
-        if (step_ > 0) go(step_ - 1);
-        else turn(-1, true);
+      case 'b':
+      case left:
+        if (step_ > 0)
+          go(step_ - 1);
+        else
+          turn(-1, true);
         break;
-      case 'j': case down: scroll_ = std::min(bottom, scroll_ + 1); break;
-      case 'k': case up: scroll_ = std::max(0, scroll_ - 1); break;
-      case page_up: scroll_ = std::max(0, scroll_ - height + 1); break;
-      case home: scroll_ = 0; break;
-      case end_key: scroll_ = bottom; break;
-      case ']': turn(1); break;
-      case '[': turn(-1); break;
-      case 't': open(0); break;
-      case 'g': goto_step(); break;
-      case 's': set_parameter(); break;
-      case 'o': open_in_browser(); break;
-      case '?': show_help(); break;
-      case 'q': quit_ = true; break;
-      default: break;
+      case 'j':
+      case down:
+        scroll_ = std::min(bottom, scroll_ + 1);
+        break;
+      case 'k':
+      case up:
+        scroll_ = std::max(0, scroll_ - 1);
+        break;
+      case page_up:
+        scroll_ = std::max(0, scroll_ - height + 1);
+        break;
+      case home:
+        scroll_ = 0;
+        break;
+      case end_key:
+        scroll_ = bottom;
+        break;
+      case ']':
+        turn(1);
+        break;
+      case '[':
+        turn(-1);
+        break;
+      case 't':
+        open(0);
+        break;
+      case 'g':
+        goto_step();
+        break;
+      case 's':
+        set_parameter();
+        break;
+      case 'o':
+        open_in_browser();
+        break;
+      case '?':
+        show_help();
+        break;
+      case 'q':
+        quit_ = true;
+        break;
+      default:
+        break;
     }
   }
 
@@ -254,7 +302,9 @@ class Browser {
     if ((key == 127 || key == 8) && !typed_.empty()) return typed_.pop_back(), true;
     if (key == 21 || key == escape) return typed_.clear(), true;
     if (key >= 128 || key <= 32 || typed_.size() > 30) return false;
-    const std::string_view allowed = question.yes_no ? (typed_.empty() ? "yn" : "yesno") : typed_.empty() ? "0123456789.-+" : "0123456789.-+/e";
+    const std::string_view allowed = question.yes_no  ? (typed_.empty() ? "yn" : "yesno")
+                                     : typed_.empty() ? "0123456789.-+"
+                                                      : "0123456789.-+/e";
     if (allowed.find(static_cast<char>(key)) == std::string_view::npos) return !typed_.empty();
     typed_ += static_cast<char>(key);
     return true;
@@ -292,13 +342,16 @@ class Browser {
       if (key == closed) quit_ = true;
       if (key == closed || key == escape) return "";
       if (key == '\r') return line;
-      if ((key == 127 || key == 8) && !line.empty()) line.pop_back();
-      else if (key >= ' ' && key < 127) line += static_cast<char>(key);
+      if ((key == 127 || key == 8) && !line.empty())
+        line.pop_back();
+      else if (key >= ' ' && key < 127)
+        line += static_cast<char>(key);
     }
   }
   void goto_step() {
     const bool toc = recording_.number == 0;
-    const std::string line = read_line(toc ? " lesson: " : fmt::format(" step (1 to {}), or lesson.step: ", recording_.steps.size()));
+    const std::string line =
+        read_line(toc ? " lesson: " : fmt::format(" step (1 to {}), or lesson.step: ", recording_.steps.size()));
     if (line.empty()) return;
     int first = 0, second = 0;
     const int read = std::sscanf(line.c_str(), "%d%*[.: ]%d", &first, &second);
@@ -319,7 +372,8 @@ class Browser {
       return;
     }
     std::string names;
-    for (const Parameter& p : recording_.parameters) names += fmt::format("{}{}={}", names.empty() ? "" : ", ", p.name, number_text(p.value));
+    for (const Parameter& p : recording_.parameters)
+      names += fmt::format("{}{}={}", names.empty() ? "" : ", ", p.name, number_text(p.value));
     const std::string line = read_line(fmt::format(" set ({}): ", names));
     if (line.empty()) return;
     const std::size_t equals = line.find('=');
@@ -397,7 +451,8 @@ class Browser {
     const int bottom = std::max(0, static_cast<int>(lines.size()) - height);
     scroll_ = std::min(scroll_, bottom);
     const int top = help_ ? 0 : scroll_;
-    std::string frame = "\033[H" + cut_to_width(top_line(recording_, step_, {columns, colour_}), columns) + "\033[K\r\n";
+    std::string frame =
+        "\033[H" + cut_to_width(top_line(recording_, step_, {columns, colour_}), columns) + "\033[K\r\n";
     for (int i = top; i < top + height; ++i) {
       if (i < static_cast<int>(lines.size())) frame += cut_to_width(lines[static_cast<std::size_t>(i)], columns);
       frame += "\033[0m\033[K\r\n";
@@ -406,11 +461,17 @@ class Browser {
     if (status.empty()) status = message_.empty() ? "" : " " + message_;
     if (status.empty() && help_) status = " any key goes back";
     if (status.empty()) {
-      status = top < bottom ? " space more   " : asking ? " type, then enter   space show   " : recording_.number == 0 ? " space first lesson   " : " space next   ";
-      status += recording_.number == 0 ? "g go to a lesson   ? help   q quit" : asking ? "b back   ? help   q quit" : "b back   g goto   o open in browser   ? help   q quit";
+      status = top < bottom             ? " space more   "
+               : asking                 ? " type, then enter   space show   "
+               : recording_.number == 0 ? " space first lesson   "
+                                        : " space next   ";
+      status += recording_.number == 0 ? "g go to a lesson   ? help   q quit"
+                : asking               ? "b back   ? help   q quit"
+                                       : "b back   g goto   o open in browser   ? help   q quit";
       if (bottom > 0) status += fmt::format("   {}%", 100 * (top + height) / static_cast<int>(lines.size()));
     }
-    frame += paint(cut_to_width(status, columns - 1), "2", colour_ && prompt.empty() && message_.empty()) + "\033[K\033[J";
+    frame +=
+        paint(cut_to_width(status, columns - 1), "2", colour_ && prompt.empty() && message_.empty()) + "\033[K\033[J";
     write_all(frame);
   }
 
@@ -427,7 +488,8 @@ class Browser {
 
 }  // namespace
 
-void browse(int lesson, std::size_t step, const Settings& settings, const std::function<Recording(int, const Settings&)>& load) {
+void browse(int lesson, std::size_t step, const Settings& settings,
+            const std::function<Recording(int, const Settings&)>& load) {
   Screen screen;
   Browser(load).run(lesson, step, settings);
 }

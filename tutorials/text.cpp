@@ -12,7 +12,9 @@ namespace {
 // The code up to a comment is in its own colour, the comment is dim.
 std::string code_text(const std::string& line, bool colour) {
   const std::size_t comment = line.find("//");
-  if (!colour || comment == std::string::npos || std::count(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(comment), '"') % 2 == 1) return line;
+  if (!colour || comment == std::string::npos ||
+      std::count(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(comment), '"') % 2 == 1)
+    return line;
   return line.substr(0, comment) + paint(std::string_view(line).substr(comment), "2", colour);
 }
 
@@ -65,7 +67,8 @@ struct Layout {
   }
   void operator()(const Prose& prose) {
     gap();
-    for (const auto& line : prose_lines(prose.markdown, text_width(), look.colour)) page.lines.push_back(line.empty() ? "" : " " + line);
+    for (const auto& line : prose_lines(prose.markdown, text_width(), look.colour))
+      page.lines.push_back(line.empty() ? "" : " " + line);
   }
   void operator()(const Code& code) {
     gap();
@@ -74,18 +77,24 @@ struct Layout {
       const auto pieces = fold(text, look.width - 8);
       std::string line = paint(fmt::format("{:5} | ", number), "2", look.colour) + code_text(pieces[0], look.colour);
       const int left = look.width - display_width(line) - static_cast<int>(recording.file.size());
-      if (i == 0 && left >= 2) line += std::string(static_cast<std::size_t>(left), ' ') + paint(recording.file, "2", look.colour);
+      if (i == 0 && left >= 2)
+        line += std::string(static_cast<std::size_t>(left), ' ') + paint(recording.file, "2", look.colour);
       page.lines.push_back(std::move(line));
-      for (std::size_t k = 1; k < pieces.size(); ++k) page.lines.push_back(paint("      | ", "2", look.colour) + code_text(pieces[k], look.colour));
+      for (std::size_t k = 1; k < pieces.size(); ++k)
+        page.lines.push_back(paint("      | ", "2", look.colour) + code_text(pieces[k], look.colour));
     }
   }
   void operator()(const Question& question) {
     gap();
     const auto lines = paragraph_lines(question.text, text_width() - 3, look.colour);
-    for (std::size_t i = 0; i < lines.size(); ++i) page.lines.push_back((i == 0 ? paint(" ? ", "33;1", look.colour) : "   ") + lines[i]);
-    if (verdicts == nullptr) page.lines.push_back("   answer: " + question.answer_text());
-    else if (questions < verdicts->size()) page.lines.push_back("   " + (*verdicts)[questions]);
-    else page.asked = &question;
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      page.lines.push_back((i == 0 ? paint(" ? ", "33;1", look.colour) : "   ") + lines[i]);
+    if (verdicts == nullptr)
+      page.lines.push_back("   answer: " + question.answer_text());
+    else if (questions < verdicts->size())
+      page.lines.push_back("   " + (*verdicts)[questions]);
+    else
+      page.asked = &question;
     ++questions;
     page.lines.emplace_back();
   }
@@ -96,12 +105,11 @@ struct Layout {
   }
 };
 
-std::string joined(const std::vector<std::string>& lines) { return fmt::format("{}\n", fmt::join(lines, "\n")); }
-
 std::string parameters_text(const Recording& recording) {
   std::string text;
   for (const Parameter& p : recording.parameters)
-    text += fmt::format("{}{} = {} ({} to {})", text.empty() ? "" : ", ", p.name, number_text(p.value), number_text(p.low), number_text(p.high));
+    text += fmt::format("{}{} = {} ({} to {})", text.empty() ? "" : ", ", p.name, number_text(p.value),
+                        number_text(p.low), number_text(p.high));
   return text;
 }
 
@@ -109,7 +117,8 @@ std::string parameters_text(const Recording& recording) {
 
 std::string top_line(const Recording& recording, std::size_t step, Look look) {
   const std::size_t count = recording.steps.size();
-  const std::string left = recording.number == 0 ? recording.title + " " : fmt::format("{:02} {} ", recording.number, recording.title);
+  const std::string left =
+      recording.number == 0 ? recording.title + " " : fmt::format("{:02} {} ", recording.number, recording.title);
   std::string right;
   if (count > 1) {
     const std::size_t bar = std::min<std::size_t>(count, 20), done = (bar * (step + 1) + count - 1) / count;
@@ -117,7 +126,8 @@ std::string top_line(const Recording& recording, std::size_t step, Look look) {
   }
   const std::string title = cut_to_width(left, look.width - static_cast<int>(right.size()));
   const int dashes = std::max(0, look.width - display_width(title) - static_cast<int>(right.size()));
-  return paint(title, "1", look.colour) + paint(std::string(static_cast<std::size_t>(dashes), '-'), "2", look.colour) + right;
+  return paint(title, "1", look.colour) + paint(std::string(static_cast<std::size_t>(dashes), '-'), "2", look.colour) +
+         right;
 }
 
 Page lay_out(const Recording& recording, std::size_t step, Look look, const std::vector<std::string>* verdicts) {
@@ -125,17 +135,23 @@ Page lay_out(const Recording& recording, std::size_t step, Look look, const std:
   auto& lines = layout.page.lines;
   const Step& now = recording.steps.at(step);
   if (now.title != recording.title) lines.push_back(" " + paint(now.title, "1", look.colour));
-  if (step == 0 && !recording.parameters.empty()) lines.push_back(" " + paint("parameters: " + parameters_text(recording), "2", look.colour));
+  if (step == 0 && !recording.parameters.empty())
+    lines.push_back(" " + paint("parameters: " + parameters_text(recording), "2", look.colour));
   for (const Item& item : now.items) {
     std::visit(layout, item);
     if (layout.page.asked != nullptr) return std::move(layout.page);
   }
-  const auto failed = static_cast<std::size_t>(std::count_if(now.checks.begin(), now.checks.end(), [](const Check& c) { return !c.holds; }));
+  const auto failed = static_cast<std::size_t>(
+      std::count_if(now.checks.begin(), now.checks.end(), [](const Check& c) { return !c.holds; }));
   if (!now.checks.empty()) layout.gap();
   if (const std::size_t held = now.checks.size() - failed; held > 0)
-    lines.push_back("   " + paint("ok", "32", look.colour) + fmt::format(" {} check{} in this step", held, held == 1 ? "" : "s"));
+    lines.push_back("   " + paint("ok", "32", look.colour) +
+                    fmt::format(" {} check{} in this step", held, held == 1 ? "" : "s"));
   for (const Check& c : now.checks)
-    if (!c.holds) lines.push_back("   " + paint("FAIL", "31;1", look.colour) + fmt::format(" line {}: {}: got {}, claimed {}", c.line, c.claim, indented(c.got), indented(c.want)));
+    if (!c.holds)
+      lines.push_back(
+          "   " + paint("FAIL", "31;1", look.colour) +
+          fmt::format(" line {}: {}: got {}, claimed {}", c.line, c.claim, indented(c.got), indented(c.want)));
   if (step + 1 == recording.steps.size() && !recording.error.empty())
     lines.push_back("   " + paint("the lesson stopped", "31;1", look.colour) + ": " + recording.error);
   std::vector<std::string> split;
@@ -146,12 +162,13 @@ Page lay_out(const Recording& recording, std::size_t step, Look look, const std:
 }
 
 std::string plain_step(const Recording& recording, std::size_t step, Look look) {
-  return top_line(recording, step, look) + "\n" + joined(lay_out(recording, step, look).lines);
+  return top_line(recording, step, look) + "\n" + join_lines(lay_out(recording, step, look).lines) + "\n";
 }
 
 std::string plain_text(const Recording& recording, Look look) {
   std::string all;
-  for (std::size_t step = 0; step < recording.steps.size(); ++step) all += (step == 0 ? "" : "\n") + plain_step(recording, step, look);
+  for (std::size_t step = 0; step < recording.steps.size(); ++step)
+    all += (step == 0 ? "" : "\n") + plain_step(recording, step, look);
   return all;
 }
 
@@ -176,9 +193,10 @@ std::string markdown(const Recording& recording) {
       } else if (const auto* code = std::get_if<Code>(&item)) {
         std::vector<std::string> lines;
         for (const auto& line : code->lines) lines.push_back(line.second);
-        fenced("cpp", fmt::format("{}", fmt::join(lines, "\n")));
+        fenced("cpp", join_lines(lines));
       } else if (const auto* question = std::get_if<Question>(&item)) {
-        all += fmt::format("> **Predict.** {}\n\n<details><summary>Answer</summary>\n\n{}\n\n</details>\n\n", question->text, question->answer_text());
+        all += fmt::format("> **Predict.** {}\n\n<details><summary>Answer</summary>\n\n{}\n\n</details>\n\n",
+                           question->text, question->answer_text());
       } else if (const auto* output = std::get_if<Output>(&item)) {
         fenced("text", output->text);
       } else if (const auto* drawn = std::get_if<Figure>(&item)) {
@@ -187,7 +205,9 @@ std::string markdown(const Recording& recording) {
       }
     }
     for (const Check& c : step.checks)
-      if (!c.holds) all += fmt::format("**Does not hold** ({}:{}): {}: got {}, claimed {}\n\n", recording.file, c.line, c.claim, c.got, c.want);
+      if (!c.holds)
+        all += fmt::format("**Does not hold** ({}:{}): {}: got {}, claimed {}\n\n", recording.file, c.line, c.claim,
+                           c.got, c.want);
   }
   if (!recording.error.empty()) all += "**The lesson stopped**: " + recording.error + "\n";
   all.erase(all.find_last_not_of('\n') + 1);
@@ -204,11 +224,14 @@ int check(const std::vector<Recording>& recordings, std::ostream& out) {
     }
     const int failed = recording.failures();
     failures += failed;
-    out << fmt::format("{} lesson {:2}  {}: {} steps, {} checks, {} questions{}\n", failed == 0 ? "ok  " : "FAIL", recording.number, recording.title,
-                       recording.steps.size(), claims, questions, failed == 0 ? "" : fmt::format(", {} failed", failed));
+    out << fmt::format("{} lesson {:2}  {}: {} steps, {} checks, {} questions{}\n", failed == 0 ? "ok  " : "FAIL",
+                       recording.number, recording.title, recording.steps.size(), claims, questions,
+                       failed == 0 ? "" : fmt::format(", {} failed", failed));
     for (const Step& step : recording.steps)
       for (const Check& c : step.checks)
-        if (!c.holds) out << fmt::format("  {}:{}: {}\n    got     {}\n    claimed {}\n", recording.file, c.line, c.claim, indented(c.got), indented(c.want));
+        if (!c.holds)
+          out << fmt::format("  {}:{}: {}\n    got     {}\n    claimed {}\n", recording.file, c.line, c.claim,
+                             indented(c.got), indented(c.want));
     if (!recording.error.empty()) out << "  the lesson stopped: " << recording.error << "\n";
   }
   return failures;
@@ -217,7 +240,9 @@ int check(const std::vector<Recording>& recordings, std::ostream& out) {
 Recording contents() {
   std::string list;
   for (const Lesson& lesson : lessons()) list += fmt::format("{}. {}\n", lesson.number, lesson.title);
-  list += lessons().empty() ? "No lesson is built into this program yet.\n" : "\nEvery number in them is computed as you read. Where a question stands, type what you expect before you look.\n";
+  list += lessons().empty() ? "No lesson is built into this program yet.\n"
+                            : "\nEvery number in them is computed as you read. Where a question stands, type what you "
+                              "expect before you look.\n";
   Recording all;
   all.title = "unroll: the lessons";
   all.steps.push_back({all.title, {Prose{list, false}}, {}});

@@ -36,7 +36,8 @@ std::vector<std::string> Options::parse(const std::vector<std::string>& words, b
 
 std::string Options::help() const {
   std::string text = fmt::format("usage: {}\n{}\n", usage_, purpose_);
-  for (const Row& r : rows_) text += fmt::format("  {:<20}  {}\n", r.name + (r.placeholder.empty() ? "" : " " + r.placeholder), r.purpose);
+  for (const Row& r : rows_)
+    text += fmt::format("  {:<20}  {}\n", r.name + (r.placeholder.empty() ? "" : " " + r.placeholder), r.purpose);
   return text;
 }
 

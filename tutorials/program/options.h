@@ -1,6 +1,6 @@
 // The options of one command of `unroll`: declared once, they are parsed, checked and explained by --help.
 //
-// The program parses its few options itself, so that every command behaves alike whether or not a parser library is there.
+// The program parses its few options itself: every command behaves alike with and without a parser library installed.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ class Options {
     rows_.push_back({std::move(name), "", std::move(purpose), [set = std::move(set)](const std::string&) { set(); }});
   }
   /// --name VALUE or --name=VALUE: calls `set` with the value, each time it is given.
-  void value(std::string name, std::string placeholder, std::string purpose, std::function<void(const std::string&)> set) {
+  void value(std::string name, std::string placeholder, std::string purpose,
+             std::function<void(const std::string&)> set) {
     rows_.push_back({std::move(name), std::move(placeholder), std::move(purpose), std::move(set)});
   }
 
