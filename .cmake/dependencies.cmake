@@ -5,14 +5,14 @@ include_guard(GLOBAL)
 set(unroll_missing "")   # names, as in packages.txt
 set(unroll_needed OFF)   # is one of them needed?
 
-# unroll_find(NAME GROUP find_package's words...)
-macro(unroll_find name group)
+# unroll_find(NAME TARGET GROUP find_package's words...); it is found when the target is there.
+macro(unroll_find name target group)
   find_package(${name} ${ARGN} QUIET)
-  if(NOT ${name}_FOUND AND UNROLL_DOWNLOAD)
+  if(NOT TARGET ${target} AND UNROLL_DOWNLOAD)
     include(download)
     unroll_download(${name})
     set(UNROLL_INSTALL OFF) # what was fetched belongs to this build tree
-  elseif(NOT ${name}_FOUND)
+  elseif(NOT TARGET ${target})
     list(APPEND unroll_missing ${name})
     if(NOT ${group} STREQUAL "more")
       set(unroll_needed ON)
@@ -20,14 +20,14 @@ macro(unroll_find name group)
   endif()
 endmacro()
 
-unroll_find(Eigen3 all 3.4 NO_MODULE)
-unroll_find(fmt all)
+unroll_find(Eigen3 Eigen3::Eigen all 3.4 NO_MODULE)
+unroll_find(fmt fmt::fmt all)
 if(UNROLL_TUTORIALS OR UNROLL_TESTS)
-  unroll_find(nlohmann_json more)
+  unroll_find(nlohmann_json nlohmann_json::nlohmann_json more)
 endif()
 if(UNROLL_TESTS)
   set(Boost_USE_STATIC_LIBS OFF)
-  unroll_find(Boost tests CONFIG COMPONENTS unit_test_framework)
+  unroll_find(Boost Boost::unit_test_framework tests CONFIG COMPONENTS unit_test_framework)
 endif()
 
 if(PROJECT_IS_TOP_LEVEL)
