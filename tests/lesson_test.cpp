@@ -1,5 +1,14 @@
 // The lesson runner: steps are cut from the source, calls find their step by line, every reader tells the same.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <cstdlib>
 #include <sstream>
 
 #include "tutorials/prose.h"
@@ -357,4 +366,108 @@ BOOST_AUTO_TEST_CASE(formulas_read_well_as_text_and_are_mathml_in_html) {
   BOOST_TEST(math_text("\\bar v += (x)^2 y") == "v̄ += (x)²y");
   BOOST_TEST(math_html("x^2") == "<math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>");
   BOOST_TEST(math_html("a<b") == "<math><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math>");
+}
+
+// A terminal of 80 by 24 with a reader of two lessons in it: what a person types, and what comes onto the screen.
+class Terminal {
+ public:
+  Terminal() : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
+    BOOST_REQUIRE(grantpt(master_) == 0 && unlockpt(master_) == 0);
+    const winsize size{24, 80, 0, 0};
+    ioctl(master_, TIOCSWINSZ, &size);
+    tcgetattr(master_, &before);
+    child_ = fork();
+    if (child_ == 0) {
+      setsid();
+      const int slave = open(ptsname(master_), O_RDWR);
+      ioctl(slave, TIOCSCTTY, 0);
+      dup2(slave, 0), dup2(slave, 1);
+      browse(1, 0, {}, [](int number, const Settings& settings) {
+        Recording r = run(
+            small,
+            [] {
+              parameter(on(7, "alpha"), 0.4, 0, 1);
+              ask(on(14, "how much?"), 12345, 0.5, "a hint");
+              show(on(15, "x"), 12345);
+            },
+            settings);
+        r.number = number;
+        return r;
+      });
+      _exit(0);
+    }
+  }
+  ~Terminal() {
+    if (child_ > 0) kill(child_, SIGKILL), waitpid(child_, nullptr, 0);
+    close(master_);
+  }
+  // Types, then returns what is written until nothing more comes.
+  std::string type(const std::string& keys) {
+    BOOST_REQUIRE(write(master_, keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
+    return read_screen();
+  }
+  std::string read_screen() {
+    std::string screen;
+    pollfd ready{master_, POLLIN, 0};
+    while (poll(&ready, 1, screen.empty() ? 5000 : 150) > 0) {
+      char bytes[4096];
+      const ssize_t n = read(master_, bytes, sizeof bytes);
+      if (n <= 0) break;
+      screen.append(bytes, static_cast<std::size_t>(n));
+    }
+    return screen;
+  }
+  int exit_status() {
+    int status = 0;
+    waitpid(std::exchange(child_, 0), &status, 0);
+    return status;
+  }
+  void signal(int number) { kill(child_, number); }
+  bool as_before() {
+    termios now;
+    tcgetattr(master_, &now);
+    return now.c_lflag == before.c_lflag;
+  }
+
+ private:
+  int master_;
+  pid_t child_ = 0;
+  termios before;
+};
+
+BOOST_AUTO_TEST_CASE(a_reader_in_a_terminal_predicts_then_sees_and_gets_the_terminal_back) {
+  add_lesson({1, "Small", "tutorials/01_small.cpp", nothing});
+  setenv("NO_COLOR", "1", 1);
+  Terminal terminal;
+  std::string screen = terminal.read_screen();
+  BOOST_TEST(has(screen, "01 Small"));
+  BOOST_TEST(has(screen, "your answer: _"));
+  BOOST_TEST(!has(screen, "12345\033"));
+  BOOST_TEST(!has(screen, "\033[1m"));  // NO_COLOR
+  BOOST_TEST(!terminal.as_before());
+  BOOST_TEST(has(terminal.type("7\r"), "not yet. a hint"));
+  screen = terminal.type("12345\r");
+  BOOST_TEST(has(screen, "right: 12345"));
+  BOOST_TEST(has(screen, " > x = 12345"));
+  BOOST_TEST(has(terminal.type(" "), "step 2/2"));
+  BOOST_TEST(has(terminal.type("\033[D"), "right: 12345"));  // back, and still answered
+  BOOST_TEST(has(terminal.type("g2\r"), "step 2/2"));
+  BOOST_TEST(has(terminal.type("salpha=2\r"), "alpha = 2 is outside of its range, 0 to 1"));
+  BOOST_TEST(has(terminal.type("?"), "table of contents"));
+  BOOST_TEST(has(terminal.type("xq"), "\033[?1049l"));
+  BOOST_TEST(terminal.exit_status() == 0);
+  BOOST_TEST(terminal.as_before());
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_ends_the_reader_as_it_would_otherwise_with_the_terminal_restored) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    Terminal terminal;
+    terminal.read_screen();
+    BOOST_TEST(!terminal.as_before());
+    terminal.signal(number);
+    BOOST_TEST(has(terminal.read_screen(), "\033[?1049l"));
+    const int status = terminal.exit_status();
+    BOOST_TEST((WIFSIGNALED(status) && WTERMSIG(status) == number));
+    BOOST_TEST(terminal.as_before());
+  }
 }
