@@ -1,10 +1,10 @@
 // Forward mode: a number that carries its own derivatives along, f(a + b e) = f(a) + f'(a) b e with e^2 = 0.
 #pragma once
 
-#include "ad/elementary.h"
-
 #include <span>
 #include <utility>
+
+#include "ad/elementary.h"
 
 namespace ad {
 
@@ -109,30 +109,30 @@ struct Dual {
   friend auto value(const Dual& x) { return ad::value(x.value); }
   friend Dual detach(const Dual& x) { return Dual(detach(x.value)); }
 
-#define AD_CHAIN1(name)                                            \
-  const T y = row::name##_::value(x.value);                        \
+#define AD_CHAIN1(name)                     \
+  const T y = row::name##_::value(x.value); \
   return Dual(y, flow(row::name##_::dx(x.value, y), x.tangent));
-#define AD_CHAIN2(f, name)                                                                                   \
-  friend Dual f(const Dual& x, const Dual& z) {                                                              \
-    const T y = row::name##_::value(x.value, z.value);                                                       \
-    return Dual(y, flow(row::name##_::dx(x.value, z.value, y), x.tangent,                                    \
-                        row::name##_::dz(x.value, z.value, y), z.tangent));                                  \
-  }                                                                                                          \
-  template <Passive<Dual, T> U>                                                                              \
-  friend Dual f(const Dual& x, const U& c) {                                                                 \
-    const T z(c), y = row::name##_::value(x.value, z);                                                       \
-    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                        \
-  }                                                                                                          \
-  template <Passive<Dual, T> U>                                                                              \
-  friend Dual f(const U& c, const Dual& z) {                                                                 \
-    const T x(c), y = row::name##_::value(x, z.value);                                                       \
-    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                        \
+#define AD_CHAIN2(f, name)                                                                                            \
+  friend Dual f(const Dual& x, const Dual& z) {                                                                       \
+    const T y = row::name##_::value(x.value, z.value);                                                                \
+    return Dual(                                                                                                      \
+        y, flow(row::name##_::dx(x.value, z.value, y), x.tangent, row::name##_::dz(x.value, z.value, y), z.tangent)); \
+  }                                                                                                                   \
+  template <Passive<Dual, T> U>                                                                                       \
+  friend Dual f(const Dual& x, const U& c) {                                                                          \
+    const T z(c), y = row::name##_::value(x.value, z);                                                                \
+    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                                 \
+  }                                                                                                                   \
+  template <Passive<Dual, T> U>                                                                                       \
+  friend Dual f(const U& c, const Dual& z) {                                                                          \
+    const T x(c), y = row::name##_::value(x, z.value);                                                                \
+    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                                 \
   }
-#define AD_INFIX(name, symbol, ...)                                          \
-  AD_CHAIN2(operator symbol, name)                                           \
-  template <class U>                                                         \
-  Dual& operator symbol##=(const U& z) {                                     \
-    return *this = *this symbol z;                                           \
+#define AD_INFIX(name, symbol, ...)      \
+  AD_CHAIN2(operator symbol, name)       \
+  template <class U>                     \
+  Dual& operator symbol##=(const U& z) { \
+    return *this = *this symbol z;       \
   }
 #define AD_PREFIX(name, symbol, ...) \
   friend Dual operator symbol(const Dual& x) { AD_CHAIN1(name) }
@@ -146,12 +146,16 @@ struct Dual {
   /// x * z + w
   friend Dual fma(const Dual& x, const Dual& z, const Dual& w) { return x * z + w; }
 
-#define AD_COMPARE(op)                                                                          \
-  friend bool operator op(const Dual& x, const Dual& z) { return x.value op z.value; }          \
-  template <Passive<Dual, T> U>                                                                 \
-  friend bool operator op(const Dual& x, const U& z) { return x.value op T(z); }                \
-  template <Passive<Dual, T> U>                                                                 \
-  friend bool operator op(const U& x, const Dual& z) { return T(x) op z.value; }
+#define AD_COMPARE(op)                                                                 \
+  friend bool operator op(const Dual& x, const Dual& z) { return x.value op z.value; } \
+  template <Passive<Dual, T> U>                                                        \
+  friend bool operator op(const Dual& x, const U& z) {                                 \
+    return x.value op T(z);                                                            \
+  }                                                                                    \
+  template <Passive<Dual, T> U>                                                        \
+  friend bool operator op(const U& x, const Dual& z) {                                 \
+    return T(x) op z.value;                                                            \
+  }
   AD_COMPARE(<) AD_COMPARE(>) AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
 #undef AD_COMPARE
 };

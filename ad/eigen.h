@@ -1,10 +1,10 @@
 // Lets Dual and Variable be the scalars of Eigen's matrices, alone and mixed with plain numbers.
 #pragma once
 
+#include <Eigen/Core>
+
 #include "ad/dual.h"
 #include "ad/tape.h"
-
-#include <Eigen/Core>
 
 namespace ad {
 
@@ -75,17 +75,17 @@ auto tangent(const TapeOf<T>& tape, const Eigen::DenseBase<M>& x) {
 }
 
 // Every unary function of the table on arrays, element by element.
-#define AD_UNARY(name, ...)                                                           \
-  template <class A>                                                                  \
-  auto name(const Eigen::ArrayBase<A>& x) {                                           \
-    using S = typename A::Scalar;                                                     \
-    return x.derived().unaryExpr([](const S& s) -> S { return name(s); });            \
+#define AD_UNARY(name, ...)                                                \
+  template <class A>                                                       \
+  auto name(const Eigen::ArrayBase<A>& x) {                                \
+    using S = typename A::Scalar;                                          \
+    return x.derived().unaryExpr([](const S& s) -> S { return name(s); }); \
   }
-#define AD_BINARY(name, ...)                                                                             \
-  template <class A, class B>                                                                            \
-  auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                                \
-    using S = typename A::Scalar;                                                                        \
-    return x.derived().binaryExpr(z.derived(), [](const S& s, const S& t) -> S { return name(s, t); });  \
+#define AD_BINARY(name, ...)                                                                            \
+  template <class A, class B>                                                                           \
+  auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                               \
+    using S = typename A::Scalar;                                                                       \
+    return x.derived().binaryExpr(z.derived(), [](const S& s, const S& t) -> S { return name(s, t); }); \
   }
 #include "ad/derivatives.def"
 
@@ -123,13 +123,11 @@ struct NumTraits<ad::Variable<T, Tag>> : ad_traits::Numbers<ad::Variable<T, Tag>
 
 // double and active, or inner and outer number of a nested differentiation, in one expression
 template <class S, class U, class Op>
-  requires(ad::is_active<S> && std::convertible_to<U, S> && !std::same_as<S, U>)
-struct ScalarBinaryOpTraits<S, U, Op> {
+requires(ad::is_active<S>&& std::convertible_to<U, S> && !std::same_as<S, U>) struct ScalarBinaryOpTraits<S, U, Op> {
   using ReturnType = S;
 };
 template <class S, class U, class Op>
-  requires(ad::is_active<S> && std::convertible_to<U, S> && !std::same_as<S, U>)
-struct ScalarBinaryOpTraits<U, S, Op> {
+requires(ad::is_active<S>&& std::convertible_to<U, S> && !std::same_as<S, U>) struct ScalarBinaryOpTraits<U, S, Op> {
   using ReturnType = S;
 };
 
@@ -168,10 +166,10 @@ struct ActiveProduct : generic_product_impl_base<Lhs, Rhs, ActiveProduct<Lhs, Rh
   }
 };
 
-#define AD_PRODUCT(kind)                                                                                   \
-  template <class Lhs, class Rhs>                                                                          \
-    requires(ad::is_active<typename Product<Lhs, Rhs>::Scalar>)                                            \
-  struct generic_product_impl<Lhs, Rhs, DenseShape, DenseShape, kind>                                      \
+#define AD_PRODUCT(kind)                                                                                        \
+  template <class Lhs, class Rhs>                                                                               \
+  requires(ad::is_active<typename Product<Lhs, Rhs>::Scalar>) struct generic_product_impl<Lhs, Rhs, DenseShape, \
+                                                                                          DenseShape, kind>     \
       : ActiveProduct<Lhs, Rhs, typename Product<Lhs, Rhs>::Scalar> {};
 AD_PRODUCT(GemmProduct)
 AD_PRODUCT(GemvProduct)

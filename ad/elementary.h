@@ -1,8 +1,6 @@
 // Turns each row of the table of derivatives into a class with a value and its partials, for any kind of number.
 #pragma once
 
-#include "ad/special.h"
-
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -11,6 +9,8 @@
 #include <numbers>
 #include <string_view>
 #include <type_traits>
+
+#include "ad/special.h"
 
 namespace ad {
 
@@ -45,19 +45,20 @@ using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::at
     std::sinh, std::sqrt, std::tan, std::tanh, std::tgamma, std::trunc;
 
 // The functions of the table that <cmath> lacks, or has with another convention (defined below, by their rows).
-#define AD_OWN(f)                                        \
-  template <Plain T>                                     \
+#define AD_OWN(f)    \
+  template <Plain T> \
   auto f(const T& x);
-#define AD_OWN2(f)                                       \
-  template <Plain T, Plain U>                            \
+#define AD_OWN2(f)            \
+  template <Plain T, Plain U> \
   auto f(const T& x, const U& z);
-AD_OWN(copy) AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(copy)
+AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
-/// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
-template <class T>
-T select(bool condition, const T& a, const T& b) {
+    /// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
+    template <class T>
+    T select(bool condition, const T& a, const T& b) {
   return condition ? a : b;
 }
 
@@ -86,33 +87,36 @@ bool is_zero(const T& x) {
 
 namespace row {
 
-#define AD_FORMULA(name, formula, ...)                                                                          \
-  template <class T>                                                                                            \
-  [[gnu::always_inline]] static T name(__VA_ARGS__) {                                                           \
-    [[maybe_unused]] const auto select = [](const auto& condition, const auto& a, const auto& b) {             \
-      using ad::select;                                                                                         \
-      return select(condition, T(a), T(b));                                                                     \
-    };                                                                                                          \
-    return T(formula);                                                                                          \
+#define AD_FORMULA(name, formula, ...)                                                             \
+  template <class T>                                                                               \
+  [[gnu::always_inline]] static T name(__VA_ARGS__) {                                              \
+    [[maybe_unused]] const auto select = [](const auto& condition, const auto& a, const auto& b) { \
+      using ad::select;                                                                            \
+      return select(condition, T(a), T(b));                                                        \
+    };                                                                                             \
+    return T(formula);                                                                             \
   }
 #define AD_ARG [[maybe_unused]] const T&
-#define AD_ROW1(name, value_, dx_)             \
-  struct name##_ {                             \
-    static constexpr Op op = Op::name;         \
-    AD_FORMULA(value, value_, AD_ARG x)        \
-    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG y)    \
+#define AD_ROW1(name, value_, dx_)          \
+  struct name##_ {                          \
+    static constexpr Op op = Op::name;      \
+    AD_FORMULA(value, value_, AD_ARG x)     \
+    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG y) \
   };
-#define AD_ROW2(name, value_, dx_, dz_)                  \
-  struct name##_ {                                       \
-    static constexpr Op op = Op::name;                   \
-    AD_FORMULA(value, value_, AD_ARG x, AD_ARG z)        \
-    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z, AD_ARG y)    \
-    AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z, AD_ARG y)    \
+#define AD_ROW2(name, value_, dx_, dz_)               \
+  struct name##_ {                                    \
+    static constexpr Op op = Op::name;                \
+    AD_FORMULA(value, value_, AD_ARG x, AD_ARG z)     \
+    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z, AD_ARG y) \
+    AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z, AD_ARG y) \
   };
 // A formula with branches has no derivative of its own at the kink: numbers that carry one go by the row, by its name.
-#define AD_BY_NAME(plain, call)                                \
-  [&] {                                                        \
-    if constexpr (Plain<T>) return T(plain); else return call; \
+#define AD_BY_NAME(plain, call) \
+  [&] {                         \
+    if constexpr (Plain<T>)     \
+      return T(plain);          \
+    else                        \
+      return call;              \
   }()
 #define AD_INFIX(name, symbol, dx, dz, ...) AD_ROW2(name, x symbol z, dx, dz)
 #define AD_PREFIX(name, symbol, dx, ...) AD_ROW1(name, symbol x, dx)
@@ -127,33 +131,35 @@ namespace row {
 
 }  // namespace row
 
-#define AD_OWN(f)                                        \
-  template <Plain T>                                     \
-  auto f(const T& x) {                                   \
-    if constexpr (std::is_integral_v<T>)                 \
-      return row::f##_::value(static_cast<double>(x));   \
-    else                                                 \
-      return row::f##_::value(x);                        \
+#define AD_OWN(f)                                      \
+  template <Plain T>                                   \
+  auto f(const T& x) {                                 \
+    if constexpr (std::is_integral_v<T>)               \
+      return row::f##_::value(static_cast<double>(x)); \
+    else                                               \
+      return row::f##_::value(x);                      \
   }
-#define AD_OWN2(f)                                       \
-  template <Plain T, Plain U>                            \
-  auto f(const T& x, const U& z) {                       \
-    using C = std::common_type_t<T, U>;                  \
-    return row::f##_::template value<C>(C(x), C(z));     \
+#define AD_OWN2(f)                                   \
+  template <Plain T, Plain U>                        \
+  auto f(const T& x, const U& z) {                   \
+    using C = std::common_type_t<T, U>;              \
+    return row::f##_::template value<C>(C(x), C(z)); \
   }
-AD_OWN(copy) AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(copy)
+AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
-// --- how a partial and a derivative combine ----------------------------------------------------------------------------
+    // --- how a partial and a derivative combine ----------------------------------------------------------------------------
 
-/// partial * derivative, where exactly zero on either side means that nothing flows: 0 * infinity = 0. Forward and
-/// reverse mode share this rule, so they agree at poles, and what does not depend on x never turns into NaN.
-template <class T>
-[[gnu::always_inline]] inline T flow(const T& partial, const T& derivative) {
+    /// partial * derivative, where exactly zero on either side means that nothing flows: 0 * infinity = 0. Forward and
+    /// reverse mode share this rule, so they agree at poles, and what does not depend on x never turns into NaN.
+    template <class T>
+    [[gnu::always_inline]] inline T flow(const T& partial, const T& derivative) {
   if constexpr (std::is_floating_point_v<T>) {
     const T product = partial * derivative;
-    if (product == product) [[likely]] return product;
+    if (product == product) [[likely]]
+      return product;
   }
   return is_zero(partial) || is_zero(derivative) ? T(0) : T(partial * derivative);
 }
@@ -163,7 +169,8 @@ template <class T>
 [[gnu::always_inline]] inline T flow(const T& p, const T& d, const T& q, const T& e) {
   if constexpr (std::is_floating_point_v<T>) {
     const T sum = p * d + q * e;
-    if (sum == sum) [[likely]] return sum;
+    if (sum == sum) [[likely]]
+      return sum;
   }
   return flow(p, d) + flow(q, e);
 }

@@ -13,7 +13,9 @@ namespace ad {
 namespace detail {
 
 template <class X>
-concept EigenObject = requires { typename X::PlainObject; };
+concept EigenObject = requires {
+  typename X::PlainObject;
+};
 
 template <class X>
 struct ScalarOf {
@@ -46,7 +48,9 @@ using Like = typename Reshaped<X, S>::type;
 
 /// A callable with one fixed signature cannot take numbers of its own kind.
 template <class F>
-inline constexpr bool one_signature = std::is_pointer_v<F> || std::is_function_v<F> || requires { &F::operator(); };
+inline constexpr bool one_signature = std::is_pointer_v<F> || std::is_function_v<F> || requires {
+  &F::operator();
+};
 
 /// The tag of a differentiation of F: F itself, where F takes any number.
 template <class F>
@@ -177,7 +181,8 @@ template <class F, class X, class W>
 auto vjp(F&& f, const X& x, const W& w) {
   using T = typename detail::ScalarOf<X>::type;
   detail::require_function(f, "vjp");
-  detail::Recording<T, F, X> r(f, detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f,
+                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
   detail::require_size("vjp", "the weight of the outputs", detail::size_of(w), "f(x)", detail::size_of(r.y));
   std::vector<T> a(r.top + 1, T(0));
   const auto weight = detail::evaluated(w);
@@ -192,7 +197,8 @@ template <class F, class X>
 auto value_and_gradient(F&& f, const X& x) {
   using T = typename detail::ScalarOf<X>::type;
   detail::require_function(f, "gradient");
-  detail::Recording<T, F, X> r(f, detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f,
+                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
   detail::require_size("gradient", "f(x)", detail::size_of(r.y), "the result of a function with a gradient", 1);
   std::vector<T> a(r.top + 1, T(0));
   const Id y = r.output(0);
@@ -214,7 +220,8 @@ auto jacobian(F&& f, const X& x) {
   using T = typename detail::ScalarOf<X>::type;
   using A = Tangents<T, 8>;
   detail::require_function(f, "jacobian");
-  detail::Recording<T, F, X> r(f, detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f,
+                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
   const Eigen::Index n = detail::size_of(r.x), m = detail::size_of(r.y);
   MatrixX<T> jacobian(m, n);
   std::vector<A> d;
@@ -271,7 +278,8 @@ auto hessian(F&& f, const X& x) {
                               return d;
                             }));
     for (Eigen::Index k = 0; k < std::min<Eigen::Index>(8, n - first); ++k)
-      for (Eigen::Index i = 0; i < n; ++i) hessian(i, first + k) = detail::element(g, i).derivative(static_cast<int>(k));
+      for (Eigen::Index i = 0; i < n; ++i)
+        hessian(i, first + k) = detail::element(g, i).derivative(static_cast<int>(k));
   }
   return hessian;
 }
