@@ -1,0 +1,356 @@
+// The judges: derivatives without calculus and with an error bar, the pairing of both sweeps, comparison entry by entry.
+//
+// No judge divides by a number whose sign or size it is to judge. A judge that cannot see says so: its error bar is wide.
+#pragma once
+
+#include "ad/elementary.h"
+
+#include <Eigen/Core>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <complex>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ad {
+
+/// A number, vector or matrix, and how far each entry may be from the truth.
+template <class Y>
+struct Estimate {
+  Y value, error;
+};
+
+namespace detail {
+
+template <class X>
+concept Shaped = requires { typename X::PlainObject; };
+
+template <class Y>
+Eigen::ArrayXd flat(const Y& y) {
+  if constexpr (Shaped<Y>) {
+    const typename Y::PlainObject m = y;
+    return Eigen::Map<const Eigen::Array<typename Y::Scalar, Eigen::Dynamic, 1>>(m.data(), m.size())
+        .template cast<double>();
+  } else {
+    return Eigen::ArrayXd::Constant(1, static_cast<double>(y));
+  }
+}
+
+/// The numbers of `a` in the shape of y.
+template <class Y>
+auto in_shape_of(const Y& y, const Eigen::ArrayXd& a) {
+  if constexpr (Shaped<Y>) {
+    typename Y::PlainObject m = y;
+    Eigen::Map<Eigen::ArrayXd>(m.data(), m.size()) = a;
+    return m;
+  } else {
+    return a[0];
+  }
+}
+
+/// The derivative at t = 0 of f(t), a flat array; f may change t to the step it really took.
+///
+/// Central differences D(h) = f' + c2 h^2 + c4 h^4 + ... for smaller and smaller h; Neville's scheme removes one power
+/// after the other (Ridders, Adv. Eng. Software 4, 1982). For each component the entry of least error is taken; its error
+/// is how far it, or the entry above it, is from three neighbours in the scheme, and the noise of f carried through.
+/// The noise is measured, as f may lose more digits than its value shows: f(h) - 2 f(0) + f(-h) at this and all smaller
+/// steps, with the powers of h removed in the same way.
+template <class F>
+Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
+  constexpr std::size_t rows = 40, columns = 7;
+  constexpr double shrink = 1.77245385;  // no ratio of small numbers, at which rounding would repeat itself
+  using Array = Eigen::ArrayXd;
+  double zero = 0;
+  const Array f_0 = f(zero), nothing = Array::Zero(f_0.size());
+  const auto larger = [](const Array& a, const Array& b) -> Array { return (b > a).select(b, a); };  // a, if b is NaN
+  std::vector<Array> slope, noise, even;
+  std::vector<double> width;
+  for (std::size_t k = 0; k < rows; ++k, h /= shrink) {
+    double up = h, down = -h;
+    const Array f_up = f(up), f_down = f(down);
+    width.push_back(up - down);
+    slope.push_back((f_up - f_down) / width[k]);
+    noise.push_back(std::numeric_limits<double>::epsilon() * (f_up.abs() + f_down.abs()));
+    Array rest = f_up + f_down - 2 * f_0;
+    for (std::size_t power = 0; power < 4; ++power) {
+      if (k == 0) even.push_back(nothing);
+      const Array before = std::exchange(even[power], rest);
+      rest -= before / std::pow(shrink, 2 * static_cast<double>(power + 1));
+    }
+    noise[k] = larger(noise[k], rest.abs());
+  }
+  for (std::size_t k = rows - 1; k > 0; --k) noise[k - 1] = larger(noise[k - 1], noise[k]);
+
+  Estimate<Array> best{nothing + std::nan(""), nothing + std::numeric_limits<double>::infinity()};
+  std::vector<Array> before, before_rounding, before_moved;
+  std::vector<std::pair<Array, Array>> fine;
+  constexpr std::size_t last = rows - 5;  // noise is known only where it was measured often enough
+  for (std::size_t k = 0; k <= last; ++k) {
+    std::vector<Array> row{slope[k]}, rounding{noise[k] / width[k]}, moved;
+    for (std::size_t j = 0; j <= std::min(k, columns); ++j) {
+      moved.push_back(nothing);
+      if (j > 0) {
+        const double w = std::pow(shrink, 2 * static_cast<double>(j));
+        row.push_back((w * row[j - 1] - before[j - 1]) / (w - 1));
+        rounding.push_back((w * rounding[j - 1] + before_rounding[j - 1]) / (w - 1));
+        moved[j] = (row[j] - row[j - 1]).abs() + (row[j] - before[j - 1]).abs();
+      }
+      if (j < before.size()) moved[j] += (row[j] - before[j]).abs();
+      if (k == 0 || j >= before.size()) continue;
+      const Array error = moved[j].max(before_moved[j]) + 2 * rounding[j];
+      const auto better = (error < best.error).eval();  // never, where something is not finite
+      best.value = better.select(row[j], best.value);
+      best.error = better.select(error, best.error);
+    }
+    if (k >= last / 2) fine.push_back({row[2], rounding[2]});
+    before = std::move(row);
+    before_rounding = std::move(rounding);
+    before_moved = std::move(moved);
+  }
+  // The small steps, which see what is near, must not all contradict: slopes that grow without end have no limit.
+  Array contradiction = nothing + std::numeric_limits<double>::infinity();
+  for (const auto& [value, rounding] : fine) contradiction = contradiction.min((best.value - value).abs() - 4 * rounding);
+  best.error = larger(best.error, contradiction);
+  return best;
+}
+
+}  // namespace detail
+
+/// df/dx of a function of one number, by differences. f returns a number or an Eigen object.
+/// Where f has no derivative, or is not finite near x, the error is large or infinite.
+template <class F>
+auto differences(F&& f, double x) {
+  const auto y = f(x);
+  const auto d = detail::extrapolate(
+      [&](double& t) {
+        const double at = x + t;
+        t = at - x;  // exact: no rounding of x + t enters
+        return detail::flat(f(at));
+      },
+      0.125 * std::max(1., std::abs(x)));
+  using Y = decltype(detail::in_shape_of(y, d.value));
+  return Estimate<Y>{detail::in_shape_of(y, d.value), detail::in_shape_of(y, d.error)};
+}
+
+/// How fast f(x) changes as x moves with velocity v, by differences. x and v are Eigen objects of one shape.
+template <class F, class X, class V>
+auto differences(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
+  if (v.rows() != x.rows() || v.cols() != x.cols())
+    throw std::invalid_argument(fmt::format("ad::differences: the direction is {} x {}, but x is {} x {}", v.rows(),
+                                            v.cols(), x.rows(), x.cols()));
+  const typename X::PlainObject at = x, direction = v;
+  const auto y = f(at);
+  // the longest step moves no component by more than an eighth of its size, or of 1
+  const double reach =
+      at.size() == 0 ? 0 : (detail::flat(direction).abs() / detail::flat(at).abs().max(1)).maxCoeff();
+  const auto d = detail::extrapolate(
+      [&](double& t) { return detail::flat(f(typename X::PlainObject(at + t * direction))); },
+      reach > 0 ? 0.125 / reach : 0.125);
+  using Y = decltype(detail::in_shape_of(y, d.value));
+  return Estimate<Y>{detail::in_shape_of(y, d.value), detail::in_shape_of(y, d.error)};
+}
+
+/// df/dx of a function with one number as result, entry by entry of the Eigen object x, by differences.
+template <class F, class X>
+auto difference_gradient(F&& f, const Eigen::DenseBase<X>& x) {
+  typename X::PlainObject at = x;
+  Estimate<typename X::PlainObject> g{at, at};
+  for (Eigen::Index i = 0; i < at.size(); ++i) {
+    const auto d = differences(
+        [&](double s) {
+          auto moved = at;
+          moved.data()[i] = s;
+          return f(moved);
+        },
+        at.data()[i]);
+    g.value.data()[i] = d.value;
+    g.error.data()[i] = d.error;
+  }
+  return g;
+}
+
+/// df/dx to rounding error, where f is analytic and takes std::complex<double>: Im f(x + ih) / h, without a difference.
+/// (Squire and Trapp, SIAM Review 40, 1998.)
+template <class F>
+double complex_step(F&& f, double x) {
+  constexpr double h = 0x1p-300;  // h^2 is nothing, h itself loses no digit
+  return std::imag(f(std::complex<double>(x, h))) / h;
+}
+/// The same along a direction: x and v are Eigen objects, f takes one of complex numbers and returns a number or another.
+template <class F, class X, class V>
+auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
+  constexpr double h = 0x1p-300;
+  const auto y = f((x.derived().template cast<std::complex<double>>() +
+                    v.derived().template cast<std::complex<double>>() * std::complex<double>(0, h))
+                       .eval());
+  if constexpr (detail::Shaped<std::remove_cvref_t<decltype(y)>>)
+    return (y.imag() / h).eval();
+  else
+    return std::imag(y) / h;
+}
+
+// --- comparison ----------------------------------------------------------------------------------------------------------
+
+/// A verdict in words. Converts to bool: true where everything agrees.
+struct Comparison {
+  bool ok = true;
+  double relative = 0;  // largest difference over the largest number wanted (not used for the verdict)
+  std::string text;
+  explicit operator bool() const { return ok; }
+};
+
+/// Entries of `got` may differ from those of `want` by `allowed` each; an entry that is not a number never agrees, and an
+/// infinite one only with itself. Names the five worst entries.
+inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd& got, const Eigen::ArrayXXd& want,
+                                  const Eigen::ArrayXXd& allowed) {
+  Comparison c;
+  if (got.rows() != want.rows() || got.cols() != want.cols()) {
+    c.ok = false;
+    c.relative = std::numeric_limits<double>::infinity();
+    c.text = fmt::format("{} is {} x {}, and should be {} x {}", name, got.rows(), got.cols(), want.rows(), want.cols());
+    return c;
+  }
+  const auto off = [&](Eigen::Index i) {
+    if (got.data()[i] == want.data()[i]) return 0.;
+    const double d = std::abs(got.data()[i] - want.data()[i]);
+    return d < std::numeric_limits<double>::infinity() ? d : std::numeric_limits<double>::infinity();
+  };
+  std::vector<Eigen::Index> wrong;
+  double most = 0, size = 0;
+  for (Eigen::Index i = 0; i < want.size(); ++i) {
+    most = std::max(most, off(i));
+    if (std::isfinite(want.data()[i])) size = std::max(size, std::abs(want.data()[i]));
+    if (off(i) != 0 && !(off(i) <= allowed.data()[i] && std::isfinite(off(i)))) wrong.push_back(i);
+  }
+  c.ok = wrong.empty();
+  c.relative = most == 0 ? 0 : most / size;
+  if (c.ok) {
+    c.text = fmt::format("{}  {} entries agree   |difference| / |{}| = {:.1e}", name, want.size(), name, c.relative);
+    return c;
+  }
+  std::stable_sort(wrong.begin(), wrong.end(), [&](Eigen::Index i, Eigen::Index j) { return off(i) > off(j); });
+  c.text = fmt::format("{}  {} of {} entries differ   |difference| / |{}| = {:.1e}     worst:\n  {:<14}{:>12}{:>12}{:>14}{:>11}{:>9}",
+                       name, wrong.size(), want.size(), name, c.relative, "entry", "expected", "got", "difference",
+                       "allowed", "ratio");
+  for (std::size_t k = 0; k < std::min<std::size_t>(5, wrong.size()); ++k) {
+    const Eigen::Index i = wrong[k], row = i % want.rows(), column = i / want.rows();
+    const std::string entry = want.size() == 1   ? name
+                              : want.cols() == 1 ? fmt::format("{}[{}]", name, row)
+                                                 : fmt::format("{}[{},{}]", name, row, column);
+    const double g = got.data()[i], w = want.data()[i];
+    c.text += fmt::format("\n  {:<14}{:>12.5g}{:>12.5g}{:>14.0e}{:>11.0e}{:>9}", entry, w, g, off(i), allowed.data()[i],
+                          w == 0 ? "-" : fmt::format("{:.6g}", g / w));
+  }
+  return c;
+}
+
+namespace detail {
+template <class M>
+Eigen::ArrayXXd table(const M& m) {
+  if constexpr (Shaped<M>)
+    return m.template cast<double>().eval().array();
+  else
+    return Eigen::ArrayXXd::Constant(1, 1, static_cast<double>(m));
+}
+}  // namespace detail
+
+/// Two numbers or Eigen objects, to a tolerance relative to the largest entry wanted: rounding in a sum leaves errors of
+/// the size of its terms, not of its small results.
+template <class M, class N>
+Comparison compare(const std::string& name, const M& got, const N& want, double tolerance) {
+  const Eigen::ArrayXXd w = detail::table(want);
+  double size = 0;
+  for (Eigen::Index i = 0; i < w.size(); ++i)
+    if (std::isfinite(w.data()[i])) size = std::max(size, std::abs(w.data()[i]));
+  return compare_entries(name, detail::table(got), w, Eigen::ArrayXXd::Constant(w.rows(), w.cols(), tolerance * size));
+}
+
+/// The same against an estimate, each entry to its own error bar.
+template <class M, class Y>
+Comparison compare(const std::string& name, const M& got, const Estimate<Y>& want) {
+  return compare_entries(name, detail::table(got), detail::table(want.value), detail::table(want.error));
+}
+
+// --- pairing -------------------------------------------------------------------------------------------------------------
+
+/// What pairing() found. Ids are those of the tape.
+template <class T>
+struct Pairing {
+  bool ok = true;
+  std::vector<T> cut;                // cut[i]: the sum above entry i; cut[0]: over the inputs
+  std::uint32_t broken = 0;          // the first entry, from above, where the sum changes; 0: none
+  std::vector<std::uint32_t> edits;  // entries whose derivative a person gave: detach, custom
+  std::string text;
+  explicit operator bool() const { return ok; }
+};
+
+/// Cuts the recording between entries and sums adjoint * tangent over the variables open at the cut, from the output y
+/// down to the inputs: by the chain rule the sum is the same, dy/dt, at every cut. An adjoint counts as far as the
+/// entries above the cut have handed it on. A wrong rule or an edited sweep is found at its entry. Over numbers that are
+/// exact nothing is forgiven; else a few units in the last place of what is summed.
+/// Throws std::logic_error unless both sweeps, reverse(y) and forward(inputs), were made over the recording as it is.
+template <class Tape, class Variable>
+auto pairing(const Tape& tape, const Variable& y) {
+  using T = std::remove_cvref_t<decltype(tape.value_of(1))>;
+  using std::abs;
+  if (!tape.has_adjoints() || !tape.has_tangents())
+    throw std::logic_error(fmt::format("ad::pairing: no {} sweep over the recording as it is now",
+                                       tape.has_adjoints() ? "tangent" : "adjoint"));
+  const auto label = [&](std::uint32_t i) {
+    const Op op = tape.entry_of(i).op;
+    const std::string name = tape.name_of(i);
+    return fmt::format("v{}{}{} ({}{})", i, name.empty() ? "" : " ", name, op_text(op).name,
+                       op == Op::detach || op == Op::custom ? ", an edit" : "");
+  };
+  const auto number = [](const T& x) { return static_cast<double>(x); };
+  const std::uint32_t top = tape.check(y, "pairing(tape, y)");
+  Pairing<T> p;
+  std::vector<T> open(top + 1, T(0)), terms(top + 1, T(0));  // handed on so far, and the sum of what it was made of
+  open[top] = tape.adjoint(top);
+  T sum = flow(tape.adjoint(top), tape.tangent(top));
+  p.cut.assign(top + 1, sum);
+  for (std::uint32_t i = top; i > 0; --i) {
+    p.cut[i] = sum;
+    const auto& e = tape.entry_of(i);
+    if (e.op == Op::detach || e.op == Op::custom) p.edits.push_back(i);
+    const T g = tape.adjoint(i), t = tape.tangent(i);
+    T pushed = t, size = flow(terms[i], T(abs(t)));
+    if (e.op > Op::constant) {
+      pushed = T(0);
+      const std::pair<std::uint32_t, T> operands[] = {{e.a, e.pa}, {e.b, e.pb}, {e.c, T(1)}};
+      for (const auto& [k, partial] : operands) {
+        if (k == 0) continue;
+        const T handed = flow(partial, g);
+        open[k] += handed;
+        terms[k] += abs(handed);
+        pushed += flow(partial, tape.tangent(k));
+        size += abs(flow(handed, tape.tangent(k)));
+      }
+    }
+    // the sum loses open * t and gains, over the operands, partial * g * their tangents
+    T change = open[i] == g ? T(0) : flow(T(g - open[i]), t);
+    if (!(pushed == t)) change += flow(g, T(pushed - t));
+    if (change == 0) continue;
+    sum += change;
+    const bool rounding = change - change == 0 && abs(change) <= 16 * std::numeric_limits<T>::epsilon() * size;
+    if (p.broken == 0 && !rounding) {
+      p.broken = i;
+      p.text = fmt::format("pairing breaks at {}: the sum is {:.6g} above it and {:.6g} below; its adjoint is {:.6g} and "
+                           "{:.6g} was handed to it; its tangent is {:.6g} and its operands make {:.6g}",
+                           label(i), number(p.cut[i]), number(sum), number(g), number(open[i]), number(t),
+                           number(pushed));
+    }
+  }
+  p.cut[0] = sum;
+  p.ok = p.broken == 0;
+  if (p.ok) p.text = fmt::format("pairing, sum of adjoint * tangent = {:.6g} at every cut  ok", number(p.cut[0]));
+  for (std::size_t k = 0; k < p.edits.size(); ++k)
+    p.text += (k == 0 ? "\n  the derivative is given, not derived, at " : ", ") + label(p.edits[k]);
+  return p;
+}
+
+}  // namespace ad
