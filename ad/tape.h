@@ -13,14 +13,22 @@
 
 namespace ad {
 
-/// One recorded operation: d(result) = pa d(a) + pb d(b) + d(c). A plain number that took part has id 0; its value then
-/// stands in place of the partial nobody needs.
+/// One recorded operation: d(result) = pa d(a) + pb d(b) + d(c). A plain number that took part has id 0 (see constant_of).
 template <class T>
 struct alignas(sizeof(T) == 8 ? 32 : alignof(T)) Entry {
   T pa, pb;
   Id a, b, c;
   Op op;
 };
+
+/// The plain number that took the place of operand a (or b, if there is no b). A product's other partial is that number
+/// already; elsewhere it stands in place of the partial nobody needs.
+template <class T>
+T constant_of(const Entry<T>& k) {
+  const bool product = k.op == Op::mul || k.op == Op::fma || k.op == Op::sub_mul;
+  const T& number = (k.a == 0) == product ? k.pb : k.pa;
+  return k.op == Op::sub_mul ? T(-number) : number;
+}
 
 template <class T>
 class TapeOf;
@@ -101,7 +109,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   Variable<T, Tag> input(const T& v) {
     if (!this->has_room()) [[unlikely]]
       make_room({});
-    return {v, this->push(Op::input, v, 0, T(0), 0, T(0), 0), this->generation};
+    const Id i = this->push(Op::input, v, 0, T(0), 0, T(0), 0);
+    if (i == inputs_ + 1) inputs_ = i;
+    return {v, i, this->generation};
   }
   template <class Tag = void>
   Variable<T, Tag> input(const T& v, std::string name) {
@@ -117,7 +127,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   void clear() {
     do this->generation = detail::generations.fetch_add(1, std::memory_order_relaxed);
     while (this->generation == 0 || this->generation == UINT32_MAX);  // those of constants and of no tape
-    size = 0;
+    size = inputs_ = 0;
     store_.adjoint.clear();
     store_.tangent.clear();
     forget();
@@ -185,7 +195,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   template <class A>
   void sweep_down(A* adjoint, Id top) const {
     const Entry<T>* const e = entry;
-    const Id first = first_operation();
+    const Id first = inputs_ + 1;
     if constexpr (std::is_same_v<A, double>) {
       if (top < first) return;
       double g = adjoint[top];
@@ -233,7 +243,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// are what the inputs and constants hold.
   template <class A>
   void sweep_up(A* tangent) const {
-    for (Id i = first_operation(); i < size; ++i) {
+    for (Id i = inputs_ + 1; i < size; ++i) {
       const Entry<T>& k = entry[i];
       if (k.op <= Op::constant) continue;
       A t = flow(k.pa, tangent[k.a], k.pb, tangent[k.b]);
@@ -255,12 +265,13 @@ class TapeOf : private Cursor<T>, public Annotations {
       TapeOf& tape;
       std::size_t scope;
       std::uint32_t generation;
+      Guard(TapeOf& t, std::size_t s) : tape(t), scope(s), generation(t.generation) {}
       Guard(const Guard&) = delete;
       ~Guard() {
         if (tape.generation == generation) tape.close_scope(scope, tape.size);
       }
     };
-    return Guard{*this, open_scope(size, std::move(name), {file, line}), this->generation};
+    return Guard(*this, open_scope(size, std::move(name), {file, line}));
   }
 
   /// From now on, remember the source line of every operation. Costs a call an operation.
@@ -302,6 +313,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   Store store_;
   Cursor<T>* previous_;
+  Id inputs_ = 0;  // entries 1 .. inputs_ are inputs: no sweep needs to look at them
   bool lines_on_ = false;
 
   void make_room(Where where) {
@@ -333,12 +345,6 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// One comparison for both: less one, the bits of 0, infinity and NaN are the largest once the sign is shifted out.
   static bool nonzero_and_finite(double g) {
     return (std::bit_cast<std::uint64_t>(g) << 1) - 1 < (std::uint64_t{0x7FF} << 53) - 1;
-  }
-
-  Id first_operation() const {
-    Id i = 1;
-    while (i < size && entry[i].op <= Op::constant) ++i;
-    return i;
   }
 
   [[gnu::always_inline]] static Id range(Id i, std::size_t size, const char* what) {
