@@ -221,6 +221,7 @@ BOOST_AUTO_TEST_CASE(parameters_can_be_set_within_their_range_only) {
     return "accepted";
   };
   BOOST_TEST(message({{"alpha", 1.5}}) == "alpha = 1.5 is outside of its range, 0 to 1");
+  BOOST_TEST(message({{"alpha", -0.1}}) == "alpha = -0.1 is outside of its range, 0 to 1");
   BOOST_TEST(message({{"alpha", std::numeric_limits<double>::quiet_NaN()}}) != "accepted");
   BOOST_TEST(message({{"T", 2.5}}) == "T = 2.5 must be a whole number");
   BOOST_TEST(message({{"beta", 1}}) ==

@@ -8,6 +8,8 @@
 //   expect("it is the other factor", y, 2.0);           a claim of the prose, held by `unroll lesson --check`
 //
 // Calls find their step by the line they stand on, so loops and helper functions of the same file need no care.
+// Readers see the file from its first //% line on, without LESSON(...) { and its } at the margin, without the statements
+// ask, expect, expect_throws, figure and if (at_default()), and without what stands between //%hide and //%show.
 #pragma once
 
 #include <fmt/format.h>
