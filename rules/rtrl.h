@@ -1,0 +1,54 @@
+// RTRL (Williams and Zipser 1989, Neural Comput. 1:270; notes (1.17)): P_t = J_t P_{t-1} + P~_t, P_0 = 0; G_t = q_t^T P_t.
+//
+// P is d x (d k), k = d + n + 1: column c d + i holds dh/dW_ic, W = [W_rec | W_in | b_rec]. The immediate sensitivity P~_t
+// has one number in each column: dh_i/dW_ic gains phi_i z_c. Memory d^2 k whatever the length; time d^3 k a step.
+#pragma once
+
+#include <algorithm>
+
+#include "rules/rule.h"
+
+namespace rules {
+
+template <class T = double>
+class Rtrl {
+ public:
+  static constexpr Facing facing = Facing::past;
+
+  explicit Rtrl(const rnn::Network<T>& net) : d_(net.d()), k_(net.d() + net.n() + 1) { reset(); }
+  void reset() { P_.setZero(d_, d_ * k_); }
+
+  const Gradient<T>& observe(const rnn::Transition<T>& t) {
+    presynaptic(t, z_);
+    J_ = t.slope.asDiagonal() * t.W_rec;
+    J_.diagonal().array() += T(1) - t.alpha;
+    gradient_.resize(d_, k_);
+    for (Eigen::Index first = 0; first < k_; first += panel) {  // a few weight columns at a time stay in the cache
+      const Eigen::Index count = std::min(panel, k_ - first);
+      before_ = P_.middleCols(first * d_, count * d_);
+      P_.middleCols(first * d_, count * d_).noalias() = J_ * before_;
+      for (Eigen::Index c = first; c < first + count; ++c) {
+        auto column = P_.middleCols(c * d_, d_);  // d x d: dh/dW_.c
+        column.diagonal() += z_(c) * t.slope;
+        gradient_.col(c).noalias() = column.transpose() * t.error;
+      }
+    }
+    return gradient_;
+  }
+  const Gradient<T>& finish() { return nothing_; }
+
+  /// P_t, d x (d k).
+  const rnn::MatrixX<T>& P() const { return P_; }
+  /// J_t of the last transition, d x d.
+  const rnn::MatrixX<T>& J() const { return J_; }
+
+ private:
+  static constexpr Eigen::Index panel = 4;
+  Eigen::Index d_, k_;
+  rnn::MatrixX<T> P_, before_, J_;
+  rnn::VectorX<T> z_;
+  Gradient<T> gradient_;
+  const Gradient<T> nothing_;
+};
+
+}  // namespace rules
