@@ -145,6 +145,8 @@ class Variable {
     return record(Row::op, y, Nobody{}, x, o.where, o.x, Row::dz(x, o.x.value_, y));
   }
 
+  /// A plain number as a factor: it has no entry, and passes every test its partner passes.
+  [[gnu::always_inline]] static Variable beside(const Variable& x, const T& c) { return {c, 0, x.generation_}; }
   [[gnu::always_inline]] static Product times(const Variable& x, const Variable& z, Where where) {
     return Product(x, z, where);
   }
@@ -206,17 +208,13 @@ class Variable {
   [[gnu::always_inline]] friend Variable f(const Operand& x) { return chain<row::name##_>(x); } \
   [[gnu::always_inline]] friend Product f(const Product& x) { return Product(f(Operand(x))); }
 
-#define AD_INFIX(name, symbol, ...) AD_PASSIVE(operator symbol, name)
 #define AD_PREFIX(name, symbol, ...) AD_CHAIN1(operator symbol, name)
 #define AD_UNARY(name, ...) AD_CHAIN1(name, name)
 #define AD_BINARY(name, ...) AD_PAIR(name, name) AD_PAIR_PRODUCTS(name) AD_PASSIVE(name, name)
 #include "ad/derivatives.def"
-  AD_PAIR(operator+, add)
-  AD_PAIR(operator-, sub)
-  AD_PAIR(operator/, div)
-  AD_PAIR_PRODUCTS(operator/)
-  AD_FUSE(operator+, plus)
-  AD_FUSE(operator-, minus)
+  AD_PAIR(operator+, add) AD_PASSIVE(operator+, add) AD_FUSE(operator+, plus)
+  AD_PAIR(operator-, sub) AD_PASSIVE(operator-, sub) AD_FUSE(operator-, minus)
+  AD_PAIR(operator/, div) AD_PASSIVE(operator/, div) AD_PAIR_PRODUCTS(operator/)
   template <std::same_as<Product> P, std::same_as<Variable> W>
   [[gnu::always_inline]] friend Variable operator+(P&& p, const W& w) {
     return plus(w, p);
@@ -226,6 +224,14 @@ class Variable {
   }
   [[gnu::always_inline]] friend Product operator*(const Product& x, const Product& z) {
     return times(Variable(x), Variable(z), Operand(x).where);
+  }
+  template <Passive<Variable, T> U>
+  [[gnu::always_inline]] friend Product operator*(const Operand& x, const U& z) {
+    return times(x.x, beside(x.x, T(z)), x.where);
+  }
+  template <Passive<Variable, T> U>
+  [[gnu::always_inline]] friend Product operator*(const U& x, const Operand& z) {
+    return times(beside(z.x, T(x)), z.x, z.where);
   }
 #undef AD_PAIR
 #undef AD_PAIR_PRODUCTS
