@@ -343,6 +343,23 @@ inline std::vector<Formula> table() {
   return rows;
 }
 
+/// What a person writes: the function's name, ln for log.
+inline std::string_view written_name(Op op) { return op == Op::log ? "ln" : op_text(op).name; }
+
+/// The operation itself, by name: apply(Op::tanh, x) is tanh(x).
+inline Symbol apply(Op op, const Symbol& x, const Symbol& z = {}, const Symbol& w = {}) {
+  switch (op) {
+#define AD_INFIX(f, symbol, ...) case Op::f: return x symbol z;
+#define AD_PREFIX(f, symbol, ...) case Op::f: return symbol x;
+#define AD_UNARY(f, ...) case Op::f: return f(x);
+#define AD_BINARY(f, ...) case Op::f: return f(x, z);
+#define AD_TERNARY(f, ...) case Op::f: return f(x, z, w);
+#include "ad/derivatives.def"
+    case Op::sub_mul: return w - x * z;
+    default: return x;
+  }
+}
+
 // --- evaluation --------------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -482,7 +499,7 @@ inline std::string latex_function(Op op, std::string_view name) {
 }
 
 inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
-  const std::string_view name = op_text(n.op).name;
+  const std::string_view name = written_name(n.op);
   if (style == Style::plain) {
     std::string all = std::string(name) + "(" + a[0].text;
     for (std::size_t i = 1; i < a.size(); ++i) all += ", " + a[i].text;

@@ -1,0 +1,326 @@
+// Reading a tape: one row for each operation, with its value, its tangent, its adjoint, and what the adjoint hands out.
+#pragma once
+
+#include "ad/check.h"
+#include "ad/symbol.h"
+
+#include <optional>
+
+namespace ad {
+
+/// What one entry adds to the adjoint of an operand: amount = adjoint of the entry * partial.
+template <class T>
+struct HandOut {
+  Id to;
+  std::string label;  // the operand, as the rows call it
+  Symbol partial;     // the table's formula in the operands' names: 1 - v7^2
+  T adjoint, amount;
+};
+
+/// An operation. A fused entry w + x * z is two rows: the product, which has no number of its own, then the sum.
+template <class T>
+struct Row {
+  Id id;                  // of the entry
+  bool numbered = true;   // false for the product inside a fused entry
+  std::size_t folded = 1; // entries this row stands for: id .. id + folded - 1
+  Op op;
+  std::string label;      // "h[0]", or "v7" for a variable without a name
+  std::string name;       // as given, or empty
+  std::string operation;  // "v3*v4", "tanh(v7)", "v5 + W[0,1]*h[1]"; of an input its name
+  Symbol formula;         // the same, for LaTeX
+  std::vector<Id> operands;
+  T value, tangent, adjoint;
+  std::vector<HandOut<T>> hands_out;
+  Where where;            // line 0: not known
+  std::string scope;      // "epoch 2/t=3"
+
+  /// "v7", "v1..v9", or nothing.
+  std::string node() const {
+    if (!numbered) return "";
+    return folded == 1 ? fmt::format("v{}", id) : fmt::format("v{}..v{}", id, id + folded - 1);
+  }
+};
+
+/// Which rows, and how they speak.
+struct View {
+  std::string scope;          // only what was recorded in a scope of this name
+  Id first = 1, last = UINT32_MAX;
+  bool numbers = false;       // operands are called v7 even where they have a name
+  bool fold_inputs = false;   // one row for all elements of a matrix or vector of inputs
+};
+
+template <class T>
+struct Trace {
+  std::string title;                          // "f = ln(x1) + x1*x2      tangent seed dx1 = 1"
+  std::string file;                           // where all lines of the rows are, if that is one file
+  bool has_tangents = false, has_adjoints = false;
+  std::vector<Row<T>> rows;
+  std::string closing;                        // the pairing of both sweeps, if there were two
+};
+
+namespace detail {
+
+/// A number within an operation: short, and in parentheses behind an operator if it is negative.
+template <class T>
+std::string operand_text(const T& x, bool after_sign) {
+  std::string s;
+  if constexpr (std::is_floating_point_v<T>)
+    s = fmt::format("{:.6g}", x);
+  else if constexpr (requires { x.plain(); })
+    s = x.plain();
+  else if constexpr (requires { x.value; })
+    return operand_text(x.value, after_sign);
+  else
+    s = fmt::format("{:.6g}", static_cast<double>(x));
+  return after_sign && s.starts_with('-') ? "(" + s + ")" : s;
+}
+
+/// A number in a column: `decimals` places, or as a power of ten where they would hide it; other kinds as they write themselves.
+template <class T>
+std::string number_text(const T& x, int decimals) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const double size = std::abs(x);
+    const bool fixed = size == 0 || (size < 1e5 && size >= std::pow(10., -decimals));
+    return fixed ? fmt::format("{:.{}f}", x + 0., decimals) : fmt::format("{:.{}e}", x, std::max(1, decimals - 3));
+  } else {
+    return operand_text(x, false);
+  }
+}
+
+/// The names variables go by, and the text of their operations.
+template <class T>
+class Reader {
+ public:
+  Reader(const TapeOf<T>& tape, bool numbers) : tape_(tape), numbers_(numbers) {
+    for (const auto& [id, name] : tape.names()) names_[id] = name;  // the last one counts
+  }
+  const TapeOf<T>& tape() const { return tape_; }
+
+  std::string name(Id i) const {
+    const auto n = names_.find(i);
+    return n == names_.end() ? "" : n->second;
+  }
+  std::string label(Id i) const {
+    const std::string n = numbers_ ? "" : name(i);
+    return n.empty() ? fmt::format("v{}", i) : n;
+  }
+  /// An operand: a variable, or the plain number that stands beside the partial.
+  std::string operand(Id i, const T& plain, bool after_sign = false) const {
+    return i ? label(i) : operand_text(plain, after_sign);
+  }
+  Symbol symbol(Id i, const T& plain) const {
+    if constexpr (std::is_convertible_v<T, double>)
+      if (i == 0) return static_cast<double>(plain);
+    return Symbol(operand(i, plain, true));
+  }
+  std::string product(const Entry<T>& e) const {
+    return operand(e.a, constant_of(e)) + "*" + operand(e.b, constant_of(e), true);
+  }
+
+  Symbol formula(Id i) const {
+    const Entry<T>& e = tape_.entry_of(i);
+    if (e.op == Op::input || e.op == Op::constant || e.op == Op::custom) return Symbol(operation(i));
+    return apply(e.op, symbol(e.a, constant_of(e)), symbol(e.b, constant_of(e)), e.c ? Symbol(label(e.c)) : Symbol());
+  }
+
+  std::string operation(Id i) const {
+    const Entry<T>& e = tape_.entry_of(i);
+    const OpText op = op_text(e.op);
+    const std::string name(written_name(e.op));
+    switch (e.op) {
+      case Op::input: return this->name(i).empty() ? "input" : this->name(i);
+      case Op::constant: return operand_text(tape_.value_of(i), false);
+      case Op::fma: return label(e.c) + " + " + product(e);
+      case Op::sub_mul: return label(e.c) + " - " + product(e);
+      case Op::custom: return name + "(" + label(e.a) + (e.b ? ", " + label(e.b) : "") + ")" + (e.c ? " + " + label(e.c) : "");
+      default: break;
+    }
+    if (op.infix) {
+      const bool tight = e.op == Op::mul || e.op == Op::div;
+      return operand(e.a, constant_of(e)) + (tight ? name : " " + name + " ") + operand(e.b, constant_of(e), true);
+    }
+    if (e.op == Op::neg) return name + operand(e.a, constant_of(e), true);
+    return name + "(" + operand(e.a, constant_of(e)) + (op.operands > 1 ? ", " + operand(e.b, constant_of(e)) : "") + ")";
+  }
+
+  /// The partials of entry i as the table states them, in the names of its operands and result.
+  std::array<Symbol, 3> partials(Id i) const {
+    const Entry<T>& e = tape_.entry_of(i);
+    if (e.op == Op::custom) return {symbol(0, e.pa), symbol(0, e.pb), 1};
+    if (e.op == Op::sub_mul) return {symbol(e.b, constant_of(e)), symbol(e.a, constant_of(e)), 1};  // of the product and the sum
+    const Formula f = ad::formula(e.op, symbol(e.a, constant_of(e)), symbol(e.b, constant_of(e)), Symbol("w"), Symbol(label(i)));
+    return {f.partial[0], f.partial[1], f.partial[2]};
+  }
+
+  /// The formula of y in the names of the inputs.
+  Symbol formula_of(Id y) const {
+    std::vector<Symbol> v(y + 1);
+    for (Id i = 1; i <= y; ++i) {
+      const Entry<T>& e = tape_.entry_of(i);
+      const auto operand = [&](Id id, const T& plain) { return id ? v[id] : symbol(0, plain); };
+      if (e.op == Op::input || e.op == Op::custom)
+        v[i] = Symbol(name(i).empty() ? fmt::format("v{}", i) : name(i));
+      else if (e.op == Op::constant)
+        v[i] = operand(0, tape_.value_of(i));
+      else
+        v[i] = apply(e.op, operand(e.a, constant_of(e)), operand(e.b, constant_of(e)), v[e.c]);
+    }
+    return v[y];
+  }
+
+ private:
+  const TapeOf<T>& tape_;
+  bool numbers_;
+  std::unordered_map<Id, std::string> names_;
+};
+
+/// What entry i hands out of its adjoint g: of all of it, or of the product or the rest of a fused one.
+enum class Part { all, product, rest };
+template <class T>
+std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part part = Part::all) {
+  std::vector<HandOut<T>> all;
+  const Entry<T>& e = r.tape().entry_of(i);
+  if (e.op <= Op::detach || is_zero(g)) return all;
+  const auto partials = r.partials(i);
+  const bool minus = e.op == Op::sub_mul;  // its product has the adjoint -g
+  const auto add = [&](Id to, const T& partial, std::size_t k) {
+    if (to) all.push_back({to, r.label(to), partials[k], minus && k < 2 ? T(-g) : g, flow(partial, g)});
+  };
+  if (part != Part::rest) add(e.a, e.pa, 0), add(e.b, e.pb, 1);
+  if (part != Part::product) add(e.c, T(1), 2);
+  return all;
+}
+
+}  // namespace detail
+
+/// The rows of a recording. Adjoints and tangents are those of the last sweeps, if there were any.
+template <class T>
+Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
+  Trace<T> t;
+  t.has_adjoints = tape.has_adjoints();
+  t.has_tangents = tape.has_tangents();
+  const detail::Reader<T> r(tape, view.numbers);
+
+  std::vector<std::pair<std::string, bool>> scopes(tape.length() + 1);  // path, and whether it leads through view.scope
+  for (const auto& s : tape.scopes())
+    for (Id i = s.begin; i < s.end && i <= tape.length(); ++i) {
+      scopes[i].first += (scopes[i].first.empty() ? "" : "/") + s.name;
+      scopes[i].second = scopes[i].second || s.name == view.scope;
+    }
+  const auto base = [&](Id i) {  // of "W[0,1]" it is "W"; only inputs have one
+    const std::string n = tape.entry_of(i).op == Op::input ? r.name(i) : "";
+    return n.substr(0, n.ends_with(']') ? n.find('[') : 0);
+  };
+
+  bool one_file = true;
+  for (Id i = std::max<Id>(1, view.first); i <= std::min(view.last, tape.length()); ++i) {
+    if (!view.scope.empty() && !scopes[i].second) continue;
+    const Entry<T>& e = tape.entry_of(i);
+    const T zero(0), adjoint = t.has_adjoints ? tape.adjoint(i) : zero, tangent = t.has_tangents ? tape.tangent(i) : zero;
+    const bool fused = e.op == Op::fma || e.op == Op::sub_mul;
+    Row<T> row{i, true, 1, e.op, r.label(i), r.name(i), r.operation(i), r.formula(i), {}, tape.value_of(i), tangent, adjoint, {}, tape.line_of(i), scopes[i].first};
+    if (e.op != Op::input && !row.name.empty()) row.operation = row.name + " = " + row.operation;
+    if (e.a) row.operands.push_back(e.a);
+    if (e.b) row.operands.push_back(e.b);
+    if (fused) {
+      const bool minus = e.op == Op::sub_mul;
+      Row<T> product = row;
+      product.numbered = false;
+      product.op = Op::mul;
+      product.label = product.name = "";
+      product.operation = r.product(e);
+      product.formula = apply(Op::mul, r.symbol(e.a, constant_of(e)), r.symbol(e.b, constant_of(e)));
+      product.value = (e.a ? tape.value_of(e.a) : constant_of(e)) * (e.b ? tape.value_of(e.b) : constant_of(e));
+      if (t.has_tangents) {
+        product.tangent = flow(e.pa, e.a ? tape.tangent(e.a) : T(0), e.pb, e.b ? tape.tangent(e.b) : T(0));
+        if (minus) product.tangent = -product.tangent;
+      }
+      if (minus) product.adjoint = -adjoint;
+      product.hands_out = detail::hand_outs(r, i, adjoint, detail::Part::product);
+      t.rows.push_back(std::move(product));
+    }
+    if (e.c) row.operands.push_back(e.c);
+    row.hands_out = detail::hand_outs(r, i, adjoint, fused ? detail::Part::rest : detail::Part::all);
+    if (view.fold_inputs && !base(i).empty()) {
+      const std::string of = base(i);
+      while (i < std::min(view.last, tape.length()) && base(i + 1) == of && scopes[i + 1].second == scopes[i].second) ++i, ++row.folded;
+      if (row.folded > 1) {
+        const std::string last = r.name(i).substr(of.size());
+        row.operation = row.label = of + "[0" + (last.find(',') == std::string::npos ? "" : ",0") + "].." + last;
+        row.name = of;
+      }
+    }
+    one_file = one_file && (row.where.line == 0 || t.file.empty() || t.file == row.where.file);
+    if (row.where.line != 0) t.file = row.where.file;
+    t.rows.push_back(std::move(row));
+  }
+  if (!one_file) t.file.clear();
+  return t;
+}
+
+/// The same for a recording whose result is y: with its formula as a title, and the pairing of both sweeps.
+template <class T, class Tag>
+Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& view = {}) {
+  const Id top = tape.check(y, "trace(tape, y)");
+  Trace<T> t = trace(tape, view);
+  const detail::Reader<T> r(tape, view.numbers);
+  const std::string name = r.name(top).empty() ? "f" : r.name(top);
+  const std::string f = top <= 200 ? r.formula_of(top).plain() : "";
+  t.title = name + " = " + (f.empty() || f.size() > 60 ? r.operation(top) : f);
+  if (t.has_tangents) {
+    std::string seeds;
+    int count = 0;
+    for (Id i = 1; i <= tape.length(); ++i)
+      if (tape.entry_of(i).op <= Op::constant && !is_zero(tape.tangent(i)) && ++count <= 3)
+        seeds += fmt::format("{} d{} = {}", count == 1 ? "" : ",", r.name(i).empty() ? fmt::format("v{}", i) : r.name(i), detail::operand_text(tape.tangent(i), false));
+    t.title += count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
+  }
+  if constexpr (std::is_floating_point_v<T>) {
+    if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
+      const auto p = pairing(tape, y);
+      t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;
+    }
+  }
+  return t;
+}
+
+// --- the reverse sweep, entry by entry -----------------------------------------------------------------------------------
+
+/// The sweep at one entry: its adjoint is complete, and it hands it on.
+template <class T>
+struct AdjointStep {
+  Id entry;
+  std::string label, operation;
+  T adjoint;
+  std::vector<HandOut<T>> hands_out;
+  std::vector<T> so_far;  // adjoints of all variables 0 .. y after this entry; those of later entries are complete
+};
+
+/// The reverse sweep from y as it happens, from y downward to the first operation. The tape's own adjoints stay as they are.
+template <class T, class Tag>
+std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& view = {}) {
+  const Id top = tape.check(y, "adjoint_steps(tape, y)");
+  const detail::Reader<T> r(tape, view.numbers);
+  std::vector<AdjointStep<T>> steps;
+  std::vector<T> adjoint(top + 1, T(0));
+  adjoint[top] = T(1);
+  for (Id i = top; i > 0; --i) {
+    if (tape.entry_of(i).op <= Op::constant) continue;
+    auto out = detail::hand_outs(r, i, adjoint[i]);
+    for (const auto& h : out) adjoint[h.to] += h.amount;
+    steps.push_back({i, r.label(i), r.operation(i), adjoint[i], std::move(out), adjoint});
+  }
+  return steps;
+}
+
+/// What variable `id` has still to receive after step k: who will hand it, and how much.
+template <class T>
+std::vector<std::pair<std::string, T>> still_to_come(const std::vector<AdjointStep<T>>& steps, std::size_t k, Id id) {
+  std::vector<std::pair<std::string, T>> coming;
+  for (std::size_t later = k + 1; later < steps.size(); ++later)
+    for (const auto& h : steps[later].hands_out)
+      if (h.to == id) coming.emplace_back(steps[later].label, h.amount);
+  return coming;
+}
+
+}  // namespace ad
