@@ -104,23 +104,33 @@ class Reader {
     const std::string n = numbers_ ? "" : name(i);
     return n.empty() ? fmt::format("v{}", i) : n;
   }
-  /// An operand: a variable, or the plain number that stands beside the partial.
+  /// The first or second operand as a number. A plain one has no entry: it stands in place of the partial nobody needs;
+  /// of a product it is the partial of its partner.
+  T operand_value(const Entry<T>& e, bool second) const {
+    if (const Id i = second ? e.b : e.a) return tape_.value_of(i);
+    if (e.op == Op::sub_mul) return -(second ? e.pa : e.pb);
+    return (e.op == Op::mul || e.op == Op::fma) != second ? e.pb : e.pa;
+  }
   std::string operand(Id i, const T& plain, bool after_sign = false) const {
     return i ? label(i) : operand_text(plain, after_sign);
   }
+  std::string operand(const Entry<T>& e, bool second, bool after_sign = false) const {
+    return operand(second ? e.b : e.a, operand_value(e, second), after_sign);
+  }
+  Symbol symbol(const Entry<T>& e, bool second) const { return symbol(second ? e.b : e.a, operand_value(e, second)); }
   Symbol symbol(Id i, const T& plain) const {
     if constexpr (std::is_convertible_v<T, double>)
       if (i == 0) return static_cast<double>(plain);
     return Symbol(operand(i, plain, true));
   }
   std::string product(const Entry<T>& e) const {
-    return operand(e.a, constant_of(e)) + "*" + operand(e.b, constant_of(e), true);
+    return operand(e, false) + "*" + operand(e, true, true);
   }
 
   Symbol formula(Id i) const {
     const Entry<T>& e = tape_.entry_of(i);
     if (e.op == Op::input || e.op == Op::constant || e.op == Op::custom) return Symbol(operation(i));
-    return apply(e.op, symbol(e.a, constant_of(e)), symbol(e.b, constant_of(e)), e.c ? Symbol(label(e.c)) : Symbol());
+    return apply(e.op, symbol(e, false), symbol(e, true), e.c ? Symbol(label(e.c)) : Symbol());
   }
 
   std::string operation(Id i) const {
@@ -137,18 +147,18 @@ class Reader {
     }
     if (op.infix) {
       const bool tight = e.op == Op::mul || e.op == Op::div;
-      return operand(e.a, constant_of(e)) + (tight ? name : " " + name + " ") + operand(e.b, constant_of(e), true);
+      return operand(e, false) + (tight ? name : " " + name + " ") + operand(e, true, true);
     }
-    if (e.op == Op::neg) return name + operand(e.a, constant_of(e), true);
-    return name + "(" + operand(e.a, constant_of(e)) + (op.operands > 1 ? ", " + operand(e.b, constant_of(e)) : "") + ")";
+    if (e.op == Op::neg) return name + operand(e, false, true);
+    return name + "(" + operand(e, false) + (op.operands > 1 ? ", " + operand(e, true) : "") + ")";
   }
 
   /// The partials of entry i as the table states them, in the names of its operands and result.
   std::array<Symbol, 3> partials(Id i) const {
     const Entry<T>& e = tape_.entry_of(i);
     if (e.op == Op::custom) return {symbol(0, e.pa), symbol(0, e.pb), 1};
-    if (e.op == Op::sub_mul) return {symbol(e.b, constant_of(e)), symbol(e.a, constant_of(e)), 1};  // of the product and the sum
-    const Formula f = ad::formula(e.op, symbol(e.a, constant_of(e)), symbol(e.b, constant_of(e)), Symbol("w"), Symbol(label(i)));
+    if (e.op == Op::sub_mul) return {symbol(e, true), symbol(e, false), 1};  // of the product and the sum
+    const Formula f = ad::formula(e.op, symbol(e, false), symbol(e, true), Symbol("w"), Symbol(label(i)));
     return {f.partial[0], f.partial[1], f.partial[2]};
   }
 
@@ -157,13 +167,16 @@ class Reader {
     std::vector<Symbol> v(y + 1);
     for (Id i = 1; i <= y; ++i) {
       const Entry<T>& e = tape_.entry_of(i);
-      const auto operand = [&](Id id, const T& plain) { return id ? v[id] : symbol(0, plain); };
+      const auto operand = [&](bool second) {
+        const Id id = second ? e.b : e.a;
+        return id ? v[id] : symbol(e, second);
+      };
       if (e.op == Op::input || e.op == Op::custom)
         v[i] = Symbol(name(i).empty() ? fmt::format("v{}", i) : name(i));
       else if (e.op == Op::constant)
-        v[i] = operand(0, tape_.value_of(i));
+        v[i] = symbol(0, tape_.value_of(i));
       else
-        v[i] = apply(e.op, operand(e.a, constant_of(e)), operand(e.b, constant_of(e)), v[e.c]);
+        v[i] = apply(e.op, operand(false), operand(true), v[e.c]);
     }
     return v[y];
   }
@@ -229,8 +242,8 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       product.op = Op::mul;
       product.label = product.name = "";
       product.operation = r.product(e);
-      product.formula = apply(Op::mul, r.symbol(e.a, constant_of(e)), r.symbol(e.b, constant_of(e)));
-      product.value = (e.a ? tape.value_of(e.a) : constant_of(e)) * (e.b ? tape.value_of(e.b) : constant_of(e));
+      product.formula = apply(Op::mul, r.symbol(e, false), r.symbol(e, true));
+      product.value = r.operand_value(e, false) * r.operand_value(e, true);
       if (t.has_tangents) {
         product.tangent = flow(e.pa, e.a ? tape.tangent(e.a) : T(0), e.pb, e.b ? tape.tangent(e.b) : T(0));
         if (minus) product.tangent = -product.tangent;
