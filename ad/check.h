@@ -3,11 +3,9 @@
 // No judge divides by a number whose sign or size it is to judge. A judge that cannot see says so: its error bar is wide.
 #pragma once
 
-#include "ad/elementary.h"
-
-#include <Eigen/Core>
 #include <fmt/format.h>
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <complex>
 #include <numeric>
@@ -15,6 +13,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "ad/elementary.h"
 
 namespace ad {
 
@@ -27,7 +27,9 @@ struct Estimate {
 namespace detail {
 
 template <class X>
-concept Shaped = requires { typename X::PlainObject; };
+concept Shaped = requires {
+  typename X::PlainObject;
+};
 
 template <class Y>
 Eigen::ArrayXd flat(const Y& y) {
@@ -113,7 +115,8 @@ Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
   }
   // The small steps, which see what is near, must not all contradict: slopes that grow without end have no limit.
   Array contradiction = nothing + std::numeric_limits<double>::infinity();
-  for (const auto& [value, rounding] : fine) contradiction = contradiction.min((best.value - value).abs() - 4 * rounding);
+  for (const auto& [value, rounding] : fine)
+    contradiction = contradiction.min((best.value - value).abs() - 4 * rounding);
   best.error = larger(best.error, contradiction);
   return best;
 }
@@ -145,11 +148,10 @@ auto differences(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>&
   const typename X::PlainObject at = x, direction = v;
   const auto y = f(at);
   // the longest step moves no component by more than an eighth of its size, or of 1
-  const double reach =
-      at.size() == 0 ? 0 : (detail::flat(direction).abs() / detail::flat(at).abs().max(1)).maxCoeff();
-  const auto d = detail::extrapolate(
-      [&](double& t) { return detail::flat(f(typename X::PlainObject(at + t * direction))); },
-      reach > 0 ? 0.125 / reach : 0.125);
+  const double reach = at.size() == 0 ? 0 : (detail::flat(direction).abs() / detail::flat(at).abs().max(1)).maxCoeff();
+  const auto d =
+      detail::extrapolate([&](double& t) { return detail::flat(f(typename X::PlainObject(at + t * direction))); },
+                          reach > 0 ? 0.125 / reach : 0.125);
   using Y = decltype(detail::in_shape_of(y, d.value));
   return Estimate<Y>{detail::in_shape_of(y, d.value), detail::in_shape_of(y, d.error)};
 }
@@ -211,7 +213,8 @@ inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd
   if (got.rows() != want.rows() || got.cols() != want.cols()) {
     c.ok = false;
     c.relative = std::numeric_limits<double>::infinity();
-    c.text = fmt::format("{} is {} x {}, and should be {} x {}", name, got.rows(), got.cols(), want.rows(), want.cols());
+    c.text =
+        fmt::format("{} is {} x {}, and should be {} x {}", name, got.rows(), got.cols(), want.rows(), want.cols());
     return c;
   }
   const auto off = [&](Eigen::Index i) {
@@ -233,9 +236,9 @@ inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd
     return c;
   }
   std::stable_sort(wrong.begin(), wrong.end(), [&](Eigen::Index i, Eigen::Index j) { return off(i) > off(j); });
-  c.text = fmt::format("{}  {} of {} entries differ   |difference| / |{}| = {:.1e}     worst:\n  {:<14}{:>12}{:>12}{:>14}{:>11}{:>9}",
-                       name, wrong.size(), want.size(), name, c.relative, "entry", "expected", "got", "difference",
-                       "allowed", "ratio");
+  c.text = fmt::format(
+      "{}  {} of {} entries differ   |difference| / |{}| = {:.1e}     worst:\n  {:<14}{:>12}{:>12}{:>14}{:>11}{:>9}",
+      name, wrong.size(), want.size(), name, c.relative, "entry", "expected", "got", "difference", "allowed", "ratio");
   for (std::size_t k = 0; k < std::min<std::size_t>(5, wrong.size()); ++k) {
     const Eigen::Index i = wrong[k], row = i % want.rows(), column = i / want.rows();
     const std::string entry = want.size() == 1   ? name
@@ -339,10 +342,10 @@ auto pairing(const Tape& tape, const Variable& y) {
     const bool rounding = change - change == 0 && abs(change) <= 16 * std::numeric_limits<T>::epsilon() * size;
     if (p.broken == 0 && !rounding) {
       p.broken = i;
-      p.text = fmt::format("pairing breaks at {}: the sum is {:.6g} above it and {:.6g} below; its adjoint is {:.6g} and "
-                           "{:.6g} was handed to it; its tangent is {:.6g} and its operands make {:.6g}",
-                           label(i), number(p.cut[i]), number(sum), number(g), number(open[i]), number(t),
-                           number(pushed));
+      p.text = fmt::format(
+          "pairing breaks at {}: the sum is {:.6g} above it and {:.6g} below; its adjoint is {:.6g} and "
+          "{:.6g} was handed to it; its tangent is {:.6g} and its operands make {:.6g}",
+          label(i), number(p.cut[i]), number(sum), number(g), number(open[i]), number(t), number(pushed));
     }
   }
   p.cut[0] = sum;

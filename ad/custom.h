@@ -8,11 +8,11 @@
 // both modes use. Where numbers are nested, derivatives of a partial are those of its own formula.
 #pragma once
 
-#include "ad/dual.h"
-#include "ad/tape.h"
-
 #include <iterator>
 #include <tuple>
+
+#include "ad/dual.h"
+#include "ad/tape.h"
 
 namespace ad {
 
@@ -20,8 +20,8 @@ namespace detail {
 
 /// The number that holds all of X...; a Product counts as the Variable it stands for, a whole number as double.
 template <class... X>
-using CommonNumber = decltype(detach(
-    std::declval<std::common_type_t<std::conditional_t<std::is_integral_v<X>, double, X>...>>()));
+using CommonNumber =
+    decltype(detach(std::declval<std::common_type_t<std::conditional_t<std::is_integral_v<X>, double, X>...>>()));
 
 /// One level of derivatives taken off; nothing to take off from a plain number.
 template <class S>
@@ -39,7 +39,9 @@ struct Level<Variable<T, Tag>> {
   static bool constant(const Variable<T, Tag>& x) { return x.id() == 0; }
 };
 template <class S>
-inline constexpr bool has_level = requires { sizeof(Level<S>); };
+inline constexpr bool has_level = requires {
+  sizeof(Level<S>);
+};
 
 /// f(x...) or f(x..., y), whichever f takes.
 template <class F, class Y, class... X>
@@ -59,8 +61,7 @@ class Custom {
   std::tuple<Partials...> partials_;
 
  public:
-  explicit Custom(Value value, Partials... partials)
-      : value_(std::move(value)), partials_(std::move(partials)...) {}
+  explicit Custom(Value value, Partials... partials) : value_(std::move(value)), partials_(std::move(partials)...) {}
 
   /// The operands may be of different kinds, as in x * 2: plain numbers among them are constants.
   template <class... X>

@@ -1,13 +1,12 @@
 // The judges are judged: their error bars hold the truth, and what is wrong by little is found, named and measured.
 #include "ad/check.h"
 
-#include "ad/custom.h"
-#include "ad/eigen.h"
-
 #include <Eigen/Dense>
 #include <boost/test/unit_test.hpp>
-
 #include <random>
+
+#include "ad/custom.h"
+#include "ad/eigen.h"
 
 using ad::Tape;
 using ad::Var;
@@ -59,7 +58,8 @@ BOOST_AUTO_TEST_CASE(the_error_bar_of_differences_holds_the_truth_and_is_narrow)
       {"sqrt", [](double x) { return std::sqrt(x); }, [](double x) { return 0.5 / std::sqrt(x); }, 0.001, 1, 1e-11},
       {"1/x", [](double x) { return 1 / x; }, [](double x) { return -1 / (x * x); }, 0.01, 1, 1e-11},
       {"steep", [](double x) { return std::tanh(1e4 * x); }, steep, -1e-4, 1e-4, 1e-11},
-      {"fast", [](double x) { return std::sin(300 * x); }, [](double x) { return 300 * std::cos(300 * x); }, -1, 1, 1e-9},
+      {"fast", [](double x) { return std::sin(300 * x); }, [](double x) { return 300 * std::cos(300 * x); }, -1, 1,
+       1e-9},
       {"power", [](double x) { return std::pow(x, 30); }, [](double x) { return 30 * std::pow(x, 29); }, 0, 2, 1e-11},
       {"large x", [](double x) { return x * x; }, [](double x) { return 2 * x; }, 1e8, 1e9, 1e-12},
       {"constant", [](double) { return 3.; }, [](double) { return 0.; }, -1, 1, 1e-12},
@@ -67,8 +67,10 @@ BOOST_AUTO_TEST_CASE(the_error_bar_of_differences_holds_the_truth_and_is_narrow)
       {"|x|^1.5", [](double x) { return std::pow(std::abs(x), 1.5); },
        [](double x) { return std::copysign(1.5 * std::sqrt(std::abs(x)), x); }, -0.1, 0.1, 1e-10},
       // 10 and 7 of the 16 digits are lost inside f: its value does not show it
-      {"loses ten", [](double x) { return (1e6 + std::sin(x)) - 1e6; }, [](double x) { return std::cos(x); }, 0, 1, 1e-5},
-      {"loses seven", [](double x) { return (1e3 + std::sin(x)) - 1e3; }, [](double x) { return std::cos(x); }, -4, 4, 1e-8},
+      {"loses ten", [](double x) { return (1e6 + std::sin(x)) - 1e6; }, [](double x) { return std::cos(x); }, 0, 1,
+       1e-5},
+      {"loses seven", [](double x) { return (1e3 + std::sin(x)) - 1e3; }, [](double x) { return std::cos(x); }, -4, 4,
+       1e-8},
       {"noise 1e-9", [](double x) { return std::sin(x) + 1e-9 * std::fmod(1e9 * x, 1); },
        [](double x) { return std::cos(x); }, 0, 1, 1e-4},
   };
@@ -212,8 +214,9 @@ BOOST_AUTO_TEST_CASE(pairing_names_edits) {
   const auto p = ad::pairing(tape, y);
   BOOST_TEST(p.ok, p.text);  // both sweeps follow the edit
   BOOST_TEST((p.edits == std::vector<ad::Id>{b.id(), a.id()}));
-  BOOST_TEST(has(p.text, fmt::format("given, not derived, at v{} b (detach, an edit), v{} (custom, an edit)", b.id(), a.id())),
-             p.text);
+  BOOST_TEST(
+      has(p.text, fmt::format("given, not derived, at v{} b (detach, an edit), v{} (custom, an edit)", b.id(), a.id())),
+      p.text);
   const auto broken = ad::pairing(Tampered{tape, a.id(), 3, 1}, y);  // a pullback edited alone
   BOOST_TEST((broken.broken == a.id() && has(broken.text, "(custom, an edit): the sum is")), broken.text);
 }

@@ -1,11 +1,11 @@
 // A function with derivatives of one's own behaves, for every kind of number, as if it stood in the table.
 #include "ad/custom.h"
 
-#include "ad/eigen.h"
-#include "ad/operators.h"
-
 #include <Eigen/Dense>
 #include <boost/test/unit_test.hpp>
+
+#include "ad/eigen.h"
+#include "ad/operators.h"
 
 using ad::Dual;
 using ad::Tape;
@@ -130,7 +130,8 @@ BOOST_AUTO_TEST_CASE(of_a_vector_of_operands) {
   tape.reverse(y);
   BOOST_TEST(tape.adjoint(some[0]) == 0.6);
 
-  const auto wrong = ad::custom_of_vector([](auto a) { return a[0] * 1.; }, [](auto) { return std::vector<double>(2); });
+  const auto wrong =
+      ad::custom_of_vector([](auto a) { return a[0] * 1.; }, [](auto) { return std::vector<double>(2); });
   BOOST_TEST(wrong(std::vector{1., 2., 3.}) == 1);
   BOOST_CHECK_EXCEPTION(wrong(std::vector{Dual<>(1), Dual<>(2), Dual<>(3)}), std::invalid_argument, [](const auto& e) {
     return has(e.what(), "the gradient has 2 elements") && has(e.what(), "called with 3");
@@ -149,7 +150,8 @@ BOOST_AUTO_TEST_CASE(nested_numbers_differentiate_the_partials_formula) {
   const auto self = [](const auto& x) { return grow(x(0), x(1)); };
   const Eigen::Vector2d at(2, 0.5);
   const double e = std::exp(0.5);
-  BOOST_TEST(((ad::hessian(self, at) - (Eigen::Matrix2d() << 0, e, e, 2 * e).finished()).norm() < 1e-15));  // fwd over rev
+  BOOST_TEST(
+      ((ad::hessian(self, at) - (Eigen::Matrix2d() << 0, e, e, 2 * e).finished()).norm() < 1e-15));  // fwd over rev
 
   TapeOf<Var> inner;  // reverse over reverse, by hand: Variable<Var>
   Tape outer;
