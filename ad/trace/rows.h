@@ -141,7 +141,10 @@ class Reader {
       case Op::input: return this->name(i).empty() ? "input" : this->name(i);
       case Op::constant: return operand_text(tape_.value_of(i), false);
       case Op::fma: return label(e.c) + " + " + product(e);
-      case Op::sub_mul: return label(e.c) + " - " + product(e);
+      case Op::sub_mul: {
+        const std::string p = product(e);
+        return label(e.c) + " - " + (p.starts_with('-') ? "(" + p + ")" : p);
+      }
       case Op::custom: return name + "(" + label(e.a) + (e.b ? ", " + label(e.b) : "") + ")" + (e.c ? " + " + label(e.c) : "");
       default: break;
     }
@@ -292,6 +295,7 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
     if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
       const auto p = pairing(tape, y);
       t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;
+      if (p.ok && !p.edits.empty()) t.closing += p.text.substr(p.text.find('\n'));
     }
   }
   return t;
