@@ -79,12 +79,13 @@ Unrolled<T> unroll(ad::TapeOf<T>& tape, const Network<T>& net, const Sequence<T>
 template <class T>
 struct Bptt {
   T loss;
-  VectorX<T> losses;       // T
-  Parameters<T> gradient;  // dL/dtheta
-  MatrixX<T> delta;        // d x T: delta_t = dL/dh_t of (1.12) as columns, the adjoints of h_t
-  MatrixX<T> x;            // n x T: dL/dx_t
-  VectorX<T> h_0;          // d: dL/dh_0
-  std::size_t bytes;       // of the tape with its adjoints
+  VectorX<T> losses;                    // T
+  Parameters<T> gradient;               // dL/dtheta
+  MatrixX<T> delta;                     // d x T: delta_t = dL/dh_t of (1.12) as columns, the adjoints of h_t
+  MatrixX<T> x;                         // n x T: dL/dx_t
+  VectorX<T> h_0;                       // d: dL/dh_0
+  std::vector<Parameters<T>> per_step;  // [s-1]: dL/dtheta_s, the column sums of (1.7), if each time has its own copy
+  std::size_t bytes;                    // of the tape with its adjoints
 };
 
 /// What the last reverse sweep over an unrolled network has left: of L, or of whatever else was swept.
@@ -104,6 +105,8 @@ Bptt<T> adjoints(const ad::TapeOf<T>& tape, const Unrolled<T>& net) {
     r.delta.col(t - 1) = ad::adjoint(tape, net.h[i]);
     r.x.col(t - 1) = ad::adjoint(tape, net.x[i - 1]);
   }
+  for (const auto& theta : net.theta_at)
+    r.per_step.push_back(map<T>(theta, [&](const ad::Variable<T>& v) -> T { return tape.adjoint(v); }));
   r.bytes = tape.bytes();
   return r;
 }
@@ -111,9 +114,9 @@ Bptt<T> adjoints(const ad::TapeOf<T>& tape, const Unrolled<T>& net) {
 /// Records the network on a tape of its own and sweeps it back from L.
 /// Throws std::invalid_argument where sizes do not fit.
 template <class T>
-Bptt<T> bptt(const Network<T>& net, const Sequence<T>& sequence) {
+Bptt<T> bptt(const Network<T>& net, const Sequence<T>& sequence, Recording how = {}) {
   ad::TapeOf<T> tape;
-  const Unrolled<T> unrolled = unroll(tape, net, sequence);
+  const Unrolled<T> unrolled = unroll(tape, net, sequence, how);
   tape.reverse(unrolled.loss);
   return adjoints(tape, unrolled);
 }

@@ -20,15 +20,15 @@ enum class Facing { past, future, neither };
 inline constexpr std::string_view facing_names[] = {"past", "future", "neither"};
 
 /// A rule sees one transition after the other, then the end. The readout is nobody's business: e_t h_t^T and e_t.
+// clang-format off
 template <class R, class T>
-concept Rule = std::constructible_from < R,
-        const rnn::Network<T>
-& > &&requires(R rule, const rnn::Transition<T>& transition) {
+concept Rule = requires(R rule, const rnn::Transition<T>& transition) {
   { R::facing } -> std::convertible_to<Facing>;
   rule.reset();                                                             // a sequence begins
   { rule.observe(transition) } -> std::convertible_to<const Gradient<T>&>;  // what is released now
   { rule.finish() } -> std::convertible_to<const Gradient<T>&>;             // the rest, at the end
 };
+// clang-format on
 
 /// A rule that keeps its part of each use of the parameters, dL/dtheta_s; times from 1, after finish().
 template <class R, class T>
@@ -48,9 +48,9 @@ template <class T>
 struct Learned {
   T loss;
   rnn::VectorX<T> losses;       // T
-  rnn::Parameters<T> gradient;  // sum over the sequence
-  std::vector<rnn::Parameters<T>>
-      per_step;  // [t-1], if asked for; past-facing rules: dL_t/dtheta, future-facing: dL/dtheta_t
+  rnn::Parameters<T> gradient;  // the sum of all parts
+  /// [t-1], if asked for. Rules that face the future: dL/dtheta_t; others: dL_t/dtheta.
+  std::vector<rnn::Parameters<T>> per_step;
 };
 
 /// Adds G to the three recurrent blocks. An empty G adds nothing.

@@ -7,5 +7,6 @@
 namespace tutorials {
 
 int lesson_command(const std::vector<std::string>& words);
+int gradient_command(const std::vector<std::string>& words);
 
 }  // namespace tutorials

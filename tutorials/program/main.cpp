@@ -16,6 +16,7 @@ struct Command {
 };
 constexpr Command commands[] = {
     {"lesson", "step through a lesson, or write the lessons as text, HTML or Markdown", tutorials::lesson_command},
+    {"gradient", "the gradient of a network in a file, by any rule, by hand or derived", tutorials::gradient_command},
 };
 
 void usage(std::FILE* out) {

@@ -1,0 +1,248 @@
+// `unroll gradient`: the gradient of the network in a file, by any rule, by hand or derived.
+#ifdef UNROLL_HAS_JSON
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "rnn/bptt.h"
+#include "rnn/credit.h"
+#include "rnn/rtrl.h"
+#include "rules/registry.h"
+#include "tutorials/program/commands.h"
+#include "tutorials/program/network_file.h"
+#include "tutorials/program/options.h"
+
+namespace tutorials {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using rnn::MatrixX, rnn::Parameters, rnn::VectorX;
+
+constexpr std::string_view derived[] = {"ad:bptt", "ad:rtrl", "ad:double-sum"};
+
+std::vector<std::string> ids() {
+  std::vector<std::string> all;
+  for (const auto& rule : rules::registry) all.emplace_back(rule.id);
+  all.insert(all.end(), std::begin(derived), std::end(derived));
+  return all;
+}
+
+/// What one rule made of the file.
+struct Answer {
+  double loss = 0;
+  VectorX<double> losses;
+  Parameters<double> gradient;
+  std::vector<Parameters<double>> per_step;
+  MatrixX<double> delta;           // d x T; empty where the rule has none
+  std::vector<MatrixX<double>> P;  // [t-1], d x d k; empty where the rule has none
+};
+
+/// A rule that is watched: P_t is kept after every step.
+template <class R>
+struct Watched {
+  static constexpr rules::Facing facing = R::facing;
+  R& rule;
+  std::vector<MatrixX<double>>& P;
+
+  void reset() { rule.reset(); }
+  const rules::Gradient<double>& observe(const rnn::Transition<double>& t) {
+    const auto& released = rule.observe(t);
+    P.push_back(rule.P());
+    return released;
+  }
+  const rules::Gradient<double>& finish() { return rule.finish(); }
+};
+
+Answer by_hand(const std::string& id, const NetworkFile& file, bool per_step, bool sensitivity) {
+  Answer a;
+  rules::with_rule(id, file.network, [&](auto& rule) {
+    const auto take = [&](auto&& learned) {
+      a.loss = learned.loss, a.losses = learned.losses, a.gradient = learned.gradient, a.per_step = learned.per_step;
+    };
+    if constexpr (requires { rule.P(); }) {
+      if (sensitivity) {
+        Watched<std::decay_t<decltype(rule)>> watched{rule, a.P};
+        take(rules::learn(watched, file.network, file.sequence, per_step));
+        return;
+      }
+    }
+    take(rules::learn(rule, file.network, file.sequence, per_step));
+    if constexpr (requires { rule.delta(); }) a.delta = rule.delta();
+  });
+  return a;
+}
+
+Answer by_reverse_mode(const NetworkFile& file, bool per_step) {
+  auto r = rnn::bptt(file.network, file.sequence, {.copies = per_step});
+  return {r.loss, r.losses, r.gradient, r.per_step, r.delta, {}};
+}
+
+Answer by_forward_mode(const NetworkFile& file, bool per_step, bool sensitivity) {
+  const auto& sequence = file.sequence;
+  rnn::Rtrl<double> run(file.network);
+  Answer a;
+  a.losses.resize(sequence.length());
+  a.gradient = zeros_like(file.network.parameters);
+  for (Eigen::Index t = 0; t < sequence.length(); ++t) {
+    run.advance(sequence.x.col(t), sequence.target.col(t));
+    a.losses(t) = run.loss();
+    a.loss += run.loss();
+    a.gradient += run.gradient();
+    if (per_step) a.per_step.push_back(run.gradient());
+    if (sensitivity) a.P.push_back(run.P());
+  }
+  return a;
+}
+
+Answer by_blocks(const NetworkFile& file, bool per_step) {
+  const rnn::Credit<double> credit(file.network, file.sequence);
+  Answer a{credit.losses().sum(), credit.losses(), credit.total(), {}, {}, {}};
+  if (per_step)
+    for (Eigen::Index t = 1; t <= credit.length(); ++t) a.per_step.push_back(credit.row_sum(t));
+  return a;
+}
+
+/// Lists of rows; a vector is one list.
+template <class M>
+Json json(const Eigen::MatrixBase<M>& m) {
+  Json rows = Json::array();
+  for (Eigen::Index i = 0; i < m.rows(); ++i) {
+    if constexpr (M::ColsAtCompileTime == 1) {
+      rows.push_back(m(i));
+    } else {
+      Json row = Json::array();
+      for (Eigen::Index j = 0; j < m.cols(); ++j) row.push_back(m(i, j));
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+Json json(const Parameters<double>& p) {
+  return {{"W_in", json(p.W_in)},
+          {"W_rec", json(p.W_rec)},
+          {"b_rec", json(p.b_rec)},
+          {"W_out", json(p.W_out)},
+          {"b_out", json(p.b_out)}};
+}
+/// P_t, unit by unit: dh_i / d each of W_in, W_rec, b_rec, in their shapes.
+Json json_of_P(const MatrixX<double>& P, Eigen::Index n) {
+  Json units = Json::array();
+  const Eigen::Index d = P.rows();
+  for (Eigen::Index i = 0; i < d; ++i) {
+    const VectorX<double> row = P.row(i);
+    const Eigen::Map<const MatrixX<double>> by(row.data(), d, d + n + 1);
+    units.push_back(
+        {{"W_in", json(by.middleCols(d, n))}, {"W_rec", json(by.leftCols(d))}, {"b_rec", json(by.col(d + n))}});
+  }
+  return units;
+}
+
+/// JSON has no word for infinity: a result that is not finite is told instead of printed.
+void require_finite(const Answer& a, const std::string& id, const std::string& file) {
+  for (Eigen::Index t = 0; t < a.losses.size(); ++t)
+    if (!std::isfinite(a.losses(t)))
+      throw BadFile(fmt::format("{}: the loss at t = {} is {}, not a finite number", file, t + 1, a.losses(t)));
+  rnn::for_each_block(
+      [&](std::string_view name, const auto& b) {
+        if (!b.allFinite()) throw BadFile(fmt::format("{}: by {}, the gradient by {} is not finite", file, id, name));
+      },
+      a.gradient);
+  bool finite = a.delta.allFinite();
+  for (const auto& p : a.P) finite = finite && p.allFinite();
+  for (const auto& part : a.per_step)
+    rnn::for_each_block([&](auto, const auto& b) { finite = finite && b.allFinite(); }, part);
+  if (!finite) throw BadFile(fmt::format("{}: by {}, a part of the gradient is not finite", file, id));
+}
+
+/// Objects by lines down to `depth`; numbers in the fewest digits that read back as the same number.
+void print(std::ostream& out, const Json& j, int depth, const std::string& indent = "") {
+  const bool list = j.is_array() && !j.empty() && j[0].is_object();
+  if (depth == 0 || !(j.is_object() || list)) {
+    out << j.dump();
+    return;
+  }
+  const char* separator = "\n";
+  out << (list ? '[' : '{');
+  for (const auto& [key, value] : j.items()) {
+    out << separator << indent << "  ";
+    if (!list) out << '"' << key << "\": ";
+    print(out, value, depth - 1, indent + "  ");
+    separator = ",\n";
+  }
+  out << '\n' << indent << (list ? ']' : '}');
+}
+
+}  // namespace
+
+int gradient_command(const std::vector<std::string>& words) {
+  bool per_step = false, sensitivity = false;
+  std::vector<std::string> wanted;
+  Options options(
+      "unroll gradient FILE [--rule ID]... [--per-step] [--sensitivity]",
+      fmt::format(
+          "Prints, as JSON, the gradient of the network and sequence in FILE (- is standard input).\nRules: {}.\n",
+          fmt::join(ids(), ", ")));
+  options.value("--rule", "ID", "by this rule; given several times, a list is printed (bptt if none is given)",
+                [&](const std::string& id) { wanted.push_back(id); });
+  options.flag("--per-step",
+               "with the part of each time: dL_t/dtheta, or, where a rule faces the future as bptt, dL/dtheta_t",
+               [&] { per_step = true; });
+  options.flag("--sensitivity",
+               "with P_t = dh_t/dtheta for rtrl and ad:rtrl: for each t, for each unit, by W_in, W_rec, b_rec",
+               [&] { sensitivity = true; });
+  bool go_on = true;
+  const std::vector<std::string> files = options.parse(words, go_on);
+  if (!go_on) return 0;
+  if (files.size() != 1)
+    throw UsageError(fmt::format("one file is needed, and {} are given\n{}", files.size(), options.help()));
+  if (wanted.empty()) wanted.emplace_back("bptt");
+  const std::vector<std::string> known = ids();
+  for (const auto& id : wanted)
+    if (std::find(known.begin(), known.end(), id) == known.end())
+      throw UsageError(fmt::format("there is no rule \"{}\"; the rules are {}", id, fmt::join(known, ", ")));
+  const auto has_P = [](const std::string& id) { return id == "rtrl" || id == "ad:rtrl"; };
+  if (sensitivity && std::none_of(wanted.begin(), wanted.end(), has_P))
+    throw UsageError("--sensitivity: only rtrl and ad:rtrl know P_t");
+
+  const NetworkFile file = read_network_file(files[0]);
+  Json answers = Json::array();
+  for (const auto& id : wanted) {
+    const Answer a = id == "ad:bptt"         ? by_reverse_mode(file, per_step)
+                     : id == "ad:rtrl"       ? by_forward_mode(file, per_step, sensitivity)
+                     : id == "ad:double-sum" ? by_blocks(file, per_step)
+                                             : by_hand(id, file, per_step, sensitivity);
+    require_finite(a, id, file.name);
+    Json j = {{"rule", id}, {"loss", a.loss}, {"losses", json(a.losses)}, {"gradient", json(a.gradient)}};
+    if (per_step) {
+      j["per_step"] = Json::array();
+      for (const auto& part : a.per_step) j["per_step"].push_back(json(part));
+    }
+    if (a.delta.size() != 0) j["delta"] = json(a.delta.transpose());
+    if (!a.P.empty()) {
+      j["P"] = Json::array();
+      for (const auto& p : a.P) j["P"].push_back(json_of_P(p, file.network.n()));
+    }
+    answers.push_back(std::move(j));
+  }
+  print(std::cout, answers.size() == 1 ? answers[0] : answers, answers.size() == 1 ? 2 : 3);
+  std::cout << std::endl;
+  return 0;
+}
+
+}  // namespace tutorials
+
+#else
+
+#include "tutorials/program/commands.h"
+#include "tutorials/program/options.h"
+
+namespace tutorials {
+int gradient_command(const std::vector<std::string>&) {
+  throw UsageError("gradient: this program was built without nlohmann-json (Debian: nlohmann-json3-dev)");
+}
+}  // namespace tutorials
+
+#endif

@@ -1,0 +1,213 @@
+// Reads and checks the network file.
+#include "tutorials/program/network_file.h"
+
+#ifdef UNROLL_HAS_JSON
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace tutorials {
+namespace {
+
+using Json = nlohmann::json;
+using rnn::MatrixX, rnn::VectorX;
+
+const std::set<std::string> fields = {"alpha", "activation", "loss",     "W_in",     "W_rec",  "b_rec",
+                                      "W_out", "b_out",      "h_0",      "x",        "target", "options",
+                                      "draws", "state",      "gradient", "per_step", "delta"};
+
+class Reader {
+ public:
+  Reader(std::string name, const Json& json) : name_(std::move(name)), json_(json) {}
+
+  NetworkFile read() {
+    if (!json_.is_object()) fail("a network file is one object {{ ... }}, not {}", what(json_));
+    for (const auto& [key, value] : json_.items())
+      if (!fields.count(key)) fail("unknown field \"{}\"; the fields are {}", key, fmt::join(fields, ", "));
+
+    NetworkFile file;
+    file.name = name_;
+    auto& net = file.network;
+    auto& theta = net.parameters;
+    net.alpha = number(field("alpha"), "alpha");
+    net.activation = static_cast<rnn::Activation>(choice("activation", rnn::activation_names));
+    net.loss = static_cast<rnn::Loss>(choice("loss", rnn::loss_names));
+
+    theta.W_rec = matrix(field("W_rec"), "W_rec");
+    const auto d = theta.W_rec.rows();
+    if (d == 0) fail("W_rec has no rows: the network has no units");
+    require(theta.W_rec, "W_rec", d, d, "square");
+    theta.W_in = matrix(field("W_in"), "W_in");
+    const auto n = theta.W_in.cols();
+    require(theta.W_in, "W_in", d, n, "d x n, and W_rec gives d");
+    theta.b_rec = vector(field("b_rec"), "b_rec", d, "d");
+    theta.W_out = matrix(field("W_out"), "W_out");
+    const auto m = theta.W_out.rows();
+    if (m == 0) fail("W_out has no rows: the network has no outputs");
+    require(theta.W_out, "W_out", m, d, "m x d, and W_rec gives d");
+    theta.b_out = vector(field("b_out"), "b_out", m, "m");
+    net.h_0 = json_.contains("h_0") ? vector(json_["h_0"], "h_0", d, "d") : VectorX<double>::Zero(d).eval();
+
+    const MatrixX<double> x = matrix(field("x"), "x"), target = matrix(field("target"), "target");
+    const auto length = x.rows();
+    if (length == 0) fail("x has no rows: the sequence has no steps");
+    require(x, "x", length, n, "T x n, and W_in gives n");
+    require(target, "target", length, m, "T x m, x gives T and W_out gives m");
+    file.sequence = {x.transpose(), target.transpose()};
+
+    file.options = text("options", Json::value_t::object);
+    file.draws = text("draws", Json::value_t::array);
+    file.state = text("state", Json::value_t::object);
+    if (json_.contains("gradient")) file.gradient = given(json_["gradient"], "gradient", theta);
+    if (json_.contains("per_step")) {
+      const Json& steps = json_["per_step"];
+      if (!steps.is_array()) fail("per_step must be a list of T objects, not {}", what(steps));
+      if (steps.size() != static_cast<std::size_t>(length))
+        fail("per_step has {} entries, but x has {} rows (T)", steps.size(), length);
+      for (std::size_t t = 0; t < steps.size(); ++t)
+        file.per_step.push_back(given(steps[t], fmt::format("per_step[{}]", t), theta));
+    }
+    if (json_.contains("delta")) {
+      const MatrixX<double> delta = matrix(json_["delta"], "delta");
+      require(delta, "delta", length, d, "T x d, x gives T and W_rec gives d");
+      file.delta = delta.transpose();
+    }
+    return file;
+  }
+
+ private:
+  template <class... A>
+  [[noreturn]] void fail(fmt::format_string<A...> format, A&&... a) const {
+    throw BadFile(name_ + ": " + fmt::format(format, std::forward<A>(a)...));
+  }
+  static std::string what(const Json& j) {
+    return j.is_array()    ? fmt::format("a list of {}", j.size())
+           : j.is_object() ? "an object"
+           : j.is_null()   ? "null"
+                           : j.dump();
+  }
+  const Json& field(const char* key) const {
+    if (!json_.contains(key)) fail("the field \"{}\" is missing", key);
+    return json_[key];
+  }
+
+  double number(const Json& j, const std::string& at) const {
+    if (!j.is_number()) fail("{} must be a number, not {}", at, what(j));
+    return j.get<double>();
+  }
+  template <std::size_t N>
+  int choice(const char* key, const std::string_view (&names)[N]) const {
+    const Json& j = field(key);
+    for (std::size_t i = 0; i < N; ++i)
+      if (j.is_string() && j.get_ref<const std::string&>() == names[i]) return static_cast<int>(i);
+    fail("{} must be one of {}, not {}", key, fmt::join(names, ", "), what(j));
+  }
+  /// A list of numbers, in full.
+  VectorX<double> numbers(const Json& j, const std::string& at) const {
+    if (!j.is_array()) fail("{} must be a list of numbers, not {}", at, what(j));
+    VectorX<double> v(static_cast<Eigen::Index>(j.size()));
+    for (std::size_t i = 0; i < j.size(); ++i)
+      v(static_cast<Eigen::Index>(i)) = number(j[i], fmt::format("{}[{}]", at, i));
+    return v;
+  }
+  VectorX<double> vector(const Json& j, const std::string& at, Eigen::Index size, const char* of) const {
+    const VectorX<double> v = numbers(j, at);
+    if (v.size() != size) fail("{} has {} numbers, but {} = {}", at, v.size(), of, size);
+    return v;
+  }
+  /// A list of rows of one length.
+  MatrixX<double> matrix(const Json& j, const std::string& at) const {
+    if (!j.is_array()) fail("{} must be a list of rows, not {}", at, what(j));
+    MatrixX<double> m(static_cast<Eigen::Index>(j.size()), 0);
+    for (std::size_t i = 0; i < j.size(); ++i) {
+      const VectorX<double> row = numbers(j[i], fmt::format("{}[{}]", at, i));
+      if (i == 0) m.resize(m.rows(), row.size());
+      if (row.size() != m.cols()) fail("{}[{}] has {} numbers, but {}[0] has {}", at, i, row.size(), at, m.cols());
+      m.row(static_cast<Eigen::Index>(i)) = row;
+    }
+    return m;
+  }
+  void require(const MatrixX<double>& m, const std::string& at, Eigen::Index rows, Eigen::Index cols,
+               const char* why) const {
+    if (m.rows() != rows || m.cols() != cols)
+      fail("{} is {} x {}, but must be {} x {} ({})", at, m.rows(), m.cols(), rows, cols, why);
+  }
+  std::string text(const char* key, Json::value_t type) const {
+    if (!json_.contains(key)) return {};
+    if (json_[key].type() != type)
+      fail("{} must be {}, not {}", key, type == Json::value_t::array ? "a list" : "an object", what(json_[key]));
+    return json_[key].dump();
+  }
+  GivenGradient given(const Json& j, const std::string& at, const rnn::Parameters<double>& theta) const {
+    if (!j.is_object()) fail("{} must be an object, not {}", at, what(j));
+    GivenGradient gradient;
+    for (const auto& [key, value] : j.items())
+      if (std::find(rnn::block_names.begin(), rnn::block_names.end(), key) == rnn::block_names.end())
+        fail("{} has an unknown field \"{}\"; the fields are {}", at, key, fmt::join(rnn::block_names, ", "));
+    rnn::for_each_block(
+        [&](std::string_view block, const auto& like) {
+          const std::string key(block), where = at + "." + key;
+          if (!j.contains(key)) return;
+          if constexpr (std::decay_t<decltype(like)>::ColsAtCompileTime == 1) {
+            gradient[key] = vector(j[key], where, like.size(), ("the size of " + key).c_str());
+          } else {
+            gradient[key] = matrix(j[key], where);
+            require(gradient[key], where, like.rows(), like.cols(), ("as " + key).c_str());
+          }
+        },
+        theta);
+    return gradient;
+  }
+
+  std::string name_;
+  const Json& json_;
+};
+
+}  // namespace
+
+NetworkFile read_network_file(const std::string& name) {
+  const std::string shown = name == "-" ? "standard input" : name;
+  std::ifstream file;
+  if (name != "-") {
+    file.open(name);
+    if (!file) throw BadFile(shown + ": cannot be read");
+  }
+  std::vector<std::set<std::string>>
+      keys;  // of the objects that are open: a field given twice would be lost in silence
+  const auto no_doubles = [&](int depth, Json::parse_event_t event, Json& value) {
+    const auto level = static_cast<std::size_t>(depth);
+    if (event == Json::parse_event_t::object_start) {
+      keys.resize(std::max(keys.size(), level + 2));
+      keys[level + 1].clear();
+    } else if (event == Json::parse_event_t::key && !keys[level].insert(value.get<std::string>()).second) {
+      throw BadFile(fmt::format("{}: the field \"{}\" is given twice", shown, value.get<std::string>()));
+    }
+    return true;
+  };
+  Json json;
+  try {
+    json = Json::parse(name == "-" ? std::cin : static_cast<std::istream&>(file), no_doubles);
+  } catch (const Json::exception& error) {
+    throw BadFile(fmt::format("{}: not JSON: {}", shown, error.what()));
+  }
+  return Reader(shown, json).read();
+}
+
+}  // namespace tutorials
+
+#else
+
+namespace tutorials {
+NetworkFile read_network_file(const std::string& name) {
+  throw BadFile(name +
+                ": this program was built without nlohmann-json, which reads such files (Debian: nlohmann-json3-dev)");
+}
+}  // namespace tutorials
+
+#endif
