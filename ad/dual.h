@@ -106,7 +106,7 @@ struct Dual {
     return r;
   }
 
-  friend auto value(const Dual& x) { return ad::value(x.value); }
+  friend auto value(const Dual& x) { return value_under(x.value); }
   friend Dual detach(const Dual& x) { return Dual(detach(x.value)); }
 
 #define AD_CHAIN1(name)                     \

@@ -67,6 +67,11 @@ template <Plain T>
 T value(const T& x) {
   return x;
 }
+/// The same, for where value is the name of a member.
+template <class T>
+auto value_under(const T& x) {
+  return value(x);
+}
 
 /// The same value with no derivative: nothing flows through it in either direction.
 template <Plain T>

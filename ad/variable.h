@@ -233,6 +233,14 @@ class Variable {
   [[gnu::always_inline]] friend Product operator*(const U& x, const Operand& z) {
     return times(beside(z.x, T(x)), z.x, z.where);
   }
+  template <Passive<Variable, T> U>
+  [[gnu::always_inline]] friend Product operator*(const Product& x, const U& z) {
+    return Operand(x) * z;
+  }
+  template <Passive<Variable, T> U>
+  [[gnu::always_inline]] friend Product operator*(const U& x, const Product& z) {
+    return x * Operand(z);
+  }
 #undef AD_PAIR
 #undef AD_PAIR_PRODUCTS
 #undef AD_FUSE
@@ -247,7 +255,7 @@ class Variable {
     if (x.x.id_ == 0) return x.x;
     return record(Op::detach, detach(x.x.value_), x.x, T(0), x.where);
   }
-  friend auto value(const Variable& x) { return ad::value(x.value_); }
+  friend auto value(const Variable& x) { return value_under(x.value_); }
 
 #define AD_COMPARE(op)                                                                           \
   friend bool operator op(const Variable& x, const Variable& z) { return x.value_ op z.value_; } \
