@@ -436,7 +436,17 @@ class Terminal {
   termios before;
 };
 
-BOOST_AUTO_TEST_CASE(a_reader_in_a_terminal_predicts_then_sees_and_gets_the_terminal_back) {
+// Where there are no pseudo-terminals (a bare chroot without /dev/pts), these cases are skipped and Boost says so.
+boost::test_tools::assertion_result has_terminals(boost::unit_test::test_unit_id) {
+  const int master = posix_openpt(O_RDWR | O_NOCTTY);
+  boost::test_tools::assertion_result there(master >= 0 && grantpt(master) == 0);
+  there.message() << "no pseudo-terminals here";
+  close(master);
+  return there;
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_in_a_terminal_predicts_then_sees_and_gets_the_terminal_back,
+                     *boost::unit_test::precondition(has_terminals)) {
   add_lesson({1, "Small", "tutorials/01_small.cpp", nothing});
   setenv("NO_COLOR", "1", 1);
   Terminal terminal;
@@ -460,7 +470,8 @@ BOOST_AUTO_TEST_CASE(a_reader_in_a_terminal_predicts_then_sees_and_gets_the_term
   BOOST_TEST(terminal.as_before());
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_ends_the_reader_as_it_would_otherwise_with_the_terminal_restored) {
+BOOST_AUTO_TEST_CASE(a_signal_ends_the_reader_as_it_would_otherwise_with_the_terminal_restored,
+                     *boost::unit_test::precondition(has_terminals)) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     Terminal terminal;
     terminal.read_screen();
