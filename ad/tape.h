@@ -171,7 +171,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     return adjoint(check(x, "adjoint(x)"));
   }
 
-  /// The tangent sweep: from x upward, d(every variable)/dx, times `seed`.
+  /// The tangent sweep: from x upward, d(every variable)/dx, times `seed`. x need not be an input.
   template <class Tag>
   void forward(const Variable<T, Tag>& x, const T& seed = T(1)) {
     const std::pair<Variable<T, Tag>, T> one[] = {{x, seed}};
@@ -197,8 +197,8 @@ class TapeOf : private Cursor<T>, public Annotations {
     entries_down(adjoint, inputs_ + 1, top, entry);
   }
 
-  /// The tangent sweep over the caller's own tangents, one for each id 0 .. length(); tangent[0] must be zero. Seeds
-  /// are what the inputs and constants hold.
+  /// The tangent sweep over the caller's own tangents, one for each id 0 .. length(); tangent[0] must be zero. What is in
+  /// `tangent` is the seed; of a variable that is no input it comes on top of what its operands do to it.
   template <class A>
   void sweep_up(A* tangent) const {
     entries_up(tangent, inputs_ + 1, size, entry);
@@ -344,10 +344,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   static void entries_up(A* tangent, Id first, Id end, const Entry<T>* e) {
     for (Id i = first; i < end; ++i) {
       const Entry<T>& k = e[i];
-      if (k.op <= Op::constant) continue;
       A t = flow(k.pa, tangent[k.a], k.pb, tangent[k.b]);
       t += tangent[k.c];
-      tangent[i] = t;
+      tangent[i] += t;
     }
   }
 
