@@ -8,14 +8,15 @@ namespace {
 struct Differentiate {
   template <class Work>
   double operator()(const Work& work, const std::vector<double>& x, std::vector<double>& gradient) const {
+    using Number = adouble;
     const int n = static_cast<int>(x.size());
     const unsigned buffer = 1u << 25;  // large enough that no tape of ours goes to a file
     double y = 0.0;
     trace_on(1, /*keep=*/1, buffer, buffer, buffer, buffer);
     {
-      std::vector<adouble> active(x.size());
+      std::vector<Number> active(x.size());
       for (std::size_t i = 0; i < x.size(); ++i) active[i] <<= x[i];
-      adouble result = work(active);
+      Number result = work(std::span<const Number>(active));
       result >>= y;
     }
     trace_off();

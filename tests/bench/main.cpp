@@ -5,7 +5,7 @@
 // Why the rounds are our own: a ratio is as good as its two times are alike in everything but the code. Google
 // Benchmark runs a benchmark to its end before the next one starts; its random interleaving shuffles whole
 // repetitions, and between those a shared machine changes its clock and its caches. So one work is ONE registered
-// benchmark, and in its body reference and subjects take turns of a millisecond (race.h).
+// benchmark, and in its body reference and subjects take turns of two milliseconds (race.h).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -69,9 +69,9 @@ void measure(const Work& work, bool quick, std::vector<Row>& rows) {
                        x[0] = x0 + 0.0 * (value + gradient[0]);
                      }});
   }
-  Race race(std::move(lanes), quick ? 2e-4 : 1e-3);
+  Race race(std::move(lanes), quick ? 1e-3 : 2e-3);
   double seconds = 0;
-  for (int round = 0; round < 9 || (round < 301 && seconds < (quick ? 0.4 : 5.0)); ++round) seconds += race.round();
+  for (int round = 0; round < 9 || (round < 301 && seconds < (quick ? 0.3 : 4.0)); ++round) seconds += race.round();
 
   std::size_t i = 0;
   for (const auto& [column, subject] : subjects()) {

@@ -11,7 +11,7 @@ struct Differentiate {
   double operator()(const Work& work, const std::vector<double>& x, std::vector<double>& gradient) const {
     using Number = Sacado::Rad::ADvar<double>;
     const std::vector<Number> active(x.begin(), x.end());
-    Number result = work(active);
+    Number result = work(std::span<const Number>(active));
     Number::Outvar_Gradcomp(result);
     for (std::size_t i = 0; i < x.size(); ++i) gradient[i] = active[i].adj();
     return result.val();

@@ -14,7 +14,7 @@ struct Differentiate {
   double operator()(const Work& work, const std::vector<double>& x, std::vector<double>& gradient) const {
     using Number = stan::math::var;
     const std::vector<Number> active(x.begin(), x.end());
-    const Number result = work(active);
+    const Number result = work(std::span<const Number>(active));
     stan::math::grad(result.vi_);
     for (std::size_t i = 0; i < x.size(); ++i) gradient[i] = active[i].adj();
     const double value = result.val();

@@ -1,5 +1,7 @@
 // unroll: one tape for the life of the program, cleared between recordings.
-#include "ad/tape.h"
+#include <Eigen/Core>
+
+#include "ad/eigen.h"
 #include "subject.h"
 
 namespace {
@@ -12,14 +14,13 @@ struct Differentiate {
 
   template <class Work>
   double operator()(const Work& work, const std::vector<double>& x, std::vector<double>& gradient) const {
+    const auto size = static_cast<Eigen::Index>(x.size());
     ad::Tape& tape = Differentiate::tape();
     tape.clear();
-    std::vector<ad::Var> active;
-    active.reserve(x.size());
-    for (double number : x) active.push_back(tape.input(number));
-    const ad::Var y = work(active);
+    const auto active = tape.input(Eigen::Map<const Eigen::VectorXd>(x.data(), size));
+    const ad::Var y = work(std::span<const ad::Var>(active.data(), x.size()));
     tape.reverse(y);
-    for (std::size_t i = 0; i < x.size(); ++i) gradient[i] = tape.adjoint(active[i]);
+    Eigen::Map<Eigen::VectorXd>(gradient.data(), size) = adjoint(tape, active);
     return y.value();
   }
 
@@ -27,9 +28,8 @@ struct Differentiate {
   bench::Memory memory(const Work& work, const std::vector<double>& x) const {
     ad::Tape& tape = Differentiate::tape();
     tape.clear();
-    std::vector<ad::Var> active;
-    for (double number : x) active.push_back(tape.input(number));
-    const ad::Var y = work(active);
+    const auto active = tape.input(Eigen::Map<const Eigen::VectorXd>(x.data(), static_cast<Eigen::Index>(x.size())));
+    const ad::Var y = work(std::span<const ad::Var>(active.data(), x.size()));
     bench::Memory memory{tape.length(), tape.bytes(), 0};
     tape.reverse(y);
     memory.swept = tape.bytes();

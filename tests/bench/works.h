@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,7 +37,7 @@ struct Product {
   }
 
   template <class Number>
-  Number operator()(const std::vector<Number>& x) const {
+  Number operator()(std::span<const Number> x) const {
     Number y = x[0];
     for (std::size_t i = 1; i < x.size(); ++i) y = y * x[i];
     return y;
@@ -54,7 +55,7 @@ struct CompoundChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(const std::vector<Number>& x) const {
+  Number operator()(std::span<const Number> x) const {
     using std::exp, std::sin;
     Number y = x[0];
     for (int pass = 0; pass < 10; ++pass) {
@@ -72,7 +73,7 @@ struct NamedChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(const std::vector<Number>& x) const {
+  Number operator()(std::span<const Number> x) const {
     using std::exp, std::sin;
     Number y = x[0];
     for (int pass = 0; pass < 10; ++pass) {
@@ -101,7 +102,7 @@ struct CheapChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(const std::vector<Number>& x) const {
+  Number operator()(std::span<const Number> x) const {
     Number y = x[0];
     Number total = x[1];
     for (int pass = 0; pass < 10; ++pass) {
@@ -136,7 +137,7 @@ struct ScalarRnn {
   }
 
   template <class Number>
-  Number operator()(const std::vector<Number>& x) const {
+  Number operator()(std::span<const Number> x) const {
     using std::tanh;
     const Number* W_rec = x.data();
     const Number* W_in = W_rec + d * d;
