@@ -12,17 +12,10 @@ struct Look {
   int decimals = 6;
 };
 
-namespace detail {
-
-inline std::string cut(std::string s, std::size_t width) {
-  if (s.size() <= width) return s;
-  return width <= 2 ? std::string(width, '.') : s.substr(0, width - 2) + "..";
-}
-
 /// "v1 += 0.5 * cos(v1)", or in short "v1 += ^*cos(v1)"; "v1 += 0.5" and "v1 -= 0.5" where the partial is 1 and -1.
 template <class T>
 std::string hand_out_text(const HandOut<T>& h, bool in_short = false) {
-  std::string g = in_short ? "^" : operand_text(h.adjoint, false), partial = h.partial.plain();
+  std::string g = in_short ? "^" : detail::operand_text(h.adjoint, false), partial = h.partial.plain();
   if constexpr (std::is_floating_point_v<T>)
     if (!in_short) g = fmt::format("{:.4g}", h.adjoint);
   if (partial == "1") return h.label + " += " + g;
@@ -31,6 +24,13 @@ std::string hand_out_text(const HandOut<T>& h, bool in_short = false) {
   if (partial.find(' ') != std::string::npos || partial.starts_with('-')) partial = "(" + partial + ")";
   return h.label + " += " + g + (in_short ? "*" : " * ") + partial;
 }
+namespace detail {
+
+inline std::string cut(std::string s, std::size_t width) {
+  if (s.size() <= width) return s;
+  return width <= 2 ? std::string(width, '.') : s.substr(0, width - 2) + "..";
+}
+
 template <class T>
 std::string amount_text(const T& amount, int decimals) {
   const std::string s = number_text(amount, decimals);
