@@ -35,6 +35,45 @@ class TapeOf;
 template <class T = double, class Tag = void>
 class Variable;
 
+/// Tangents in several directions: direction k of variable i is data[k * stride + i].
+template <class T>
+struct Panel {
+  T* data;
+  std::size_t stride;
+  Id count;
+};
+
+/// One operation whose result is a whole vector or matrix: the run of variables first .. end - 1, column by column. What
+/// it computes is known to its rule alone (ad/matrix.h); the tape knows where it stands.
+template <class T>
+struct Block {
+  struct Rule {
+    const char* name;
+    void (*pullback)(const TapeOf<T>&, const Block&, T* adjoint);
+    void (*pushforward)(const TapeOf<T>&, const Block&, Panel<T>);
+  };
+  const Rule* rule;
+  Id first, rows, cols;  // the run begins on a cache line
+  Id before, end;        // size of the tape before and after
+  Id shift;              // how many more variables than entries there are after it
+  Id operand, operands;  // its operands: from here on, this many
+  Id extra = 0;          // a number the rule wants to remember
+  T s{}, t{};            // plain numbers of the operation
+  // as a factor of products: their chain, and the function that adds their part to the adjoint of this run
+  Id last_use = 0, uses = 0;
+  void (*gather)(const TapeOf<T>&, const Block&, T* adjoint) = nullptr;
+  mutable Id transposed = 0;  // where among the tape's plain numbers its transpose is kept, plus one
+};
+
+/// A run of variables (or of plain numbers: owner is none) that takes part in a block.
+struct BlockOperand {
+  static constexpr Id none = UINT32_MAX;
+  Id first, rows, cols;
+  Id owner;        // index of the block whose result it is, or lies in
+  Id user = 0;     // index of the block it takes part in
+  Id earlier = 0;  // the use before, of the same owner as a factor, plus one
+};
+
 /// The place where recording goes on: what every operation touches, kept together.
 template <class T>
 struct Cursor {
@@ -80,6 +119,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   friend Cursor<T>;
   template <class U, class Tag>
   friend class Variable;
+  friend struct Matrices;
 
  public:
   TapeOf() : previous_(detail::active<T>) {
@@ -127,7 +167,10 @@ class TapeOf : private Cursor<T>, public Annotations {
   void clear() {
     do this->generation = detail::generations.fetch_add(1, std::memory_order_relaxed);
     while (this->generation == 0 || this->generation == UINT32_MAX);  // those of constants and of no tape
-    size = inputs_ = 0;
+    size = inputs_ = shift_ = 0;
+    store_.block.clear();
+    store_.operand.clear();
+    store_.number.clear();
     store_.adjoint.clear();
     store_.tangent.clear();
     forget();
@@ -139,8 +182,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   Id length() const { return size - 1; }
   /// Bytes the recording takes: entries and values; and once a sweep has been made, its derivatives.
   std::size_t bytes() const {
-    return std::size_t{size} * (sizeof(Entry<T>) + sizeof(T)) +
-           (store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
+    return std::size_t{size - shift_} * sizeof(Entry<T>) + std::size_t{size} * sizeof(T) +
+           store_.block.size() * sizeof(Block<T>) + store_.operand.size() * sizeof(BlockOperand) +
+           (store_.number.size() + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
 
   // --- sweeps --------------------------------------------------------------------------------------------------------
@@ -190,18 +234,37 @@ class TapeOf : private Cursor<T>, public Annotations {
     return tangent(check(y, "tangent(y)"));
   }
 
-  /// The adjoint sweep over the caller's own adjoints, one for each id up to `top`; A is T, or Tangents<T, N> for N
+  /// The adjoint sweep over the caller's own adjoints, one for each id 0 .. length(); A is T, or Tangents<T, N> for N
   /// directions at once. What is in `adjoint` is the seed.
   template <class A>
   void sweep_down(A* adjoint, Id top) const {
-    entries_down(adjoint, inputs_ + 1, top, entry);
+    if constexpr (std::is_same_v<A, T>)
+      for (auto b = store_.block.rbegin(); b != store_.block.rend(); ++b) {
+        if (b->first > top) continue;
+        entries_down(adjoint, b->end, top, store_.entry.data() - b->shift);
+        if (b->gather) b->gather(*this, *b, adjoint);
+        b->rule->pullback(*this, *b, adjoint);
+        top = b->before - 1;
+      }
+    entries_down(adjoint, inputs_ + 1, top, store_.entry.data());
   }
+
+  /// Sweeps in several directions at once (A = Tangents) know single numbers only.
+  bool only_scalars() const { return store_.block.empty(); }
 
   /// The tangent sweep over the caller's own tangents, one for each id 0 .. length(); tangent[0] must be zero. What is in
   /// `tangent` is the seed; of a variable that is no input it comes on top of what its operands do to it.
   template <class A>
   void sweep_up(A* tangent) const {
-    entries_up(tangent, inputs_ + 1, size, entry);
+    Id i = inputs_ + 1, shift = 0;
+    if constexpr (std::is_same_v<A, T>)
+      for (const Block<T>& b : store_.block) {
+        entries_up(tangent, i, b.before, store_.entry.data() - shift);
+        b.rule->pushforward(*this, b, {tangent, size, 1});
+        i = b.end;
+        shift = b.shift;
+      }
+    entries_up(tangent, i, size, store_.entry.data() - shift);
   }
 
   // --- for people --------------------------------------------------------------------------------------------------
@@ -232,7 +295,20 @@ class TapeOf : private Cursor<T>, public Annotations {
     this->limit = 0;
   }
 
-  const Entry<T>& entry_of(Id i) const { return entry[range(i, size, "entry")]; }
+  /// The entry of variable i, or nothing where it belongs to a block.
+  const Entry<T>& entry_of(Id i) const {
+    range(i, size, "entry");
+    const Block<T>* b = block_before(i);
+    if (b && i < b->end) throw std::out_of_range("ad::Tape: variable " + std::to_string(i) + " is part of a block");
+    return store_.entry[i - (b ? b->shift : 0)];
+  }
+  const std::vector<Block<T>>& blocks() const { return store_.block; }
+  /// The last block that begins at or before variable i.
+  const Block<T>* block_before(Id i) const {
+    const auto after = std::upper_bound(store_.block.begin(), store_.block.end(), i,
+                                        [](Id id, const Block<T>& b) { return id < b.before; });
+    return after == store_.block.begin() ? nullptr : &*std::prev(after);
+  }
   const T& value_of(Id i) const { return value[range(i, size, "value")]; }
   const T& adjoint(Id i) const { return store_.adjoint[range(i, store_.adjoint.size(), "adjoint")]; }
   const T& tangent(Id i) const { return store_.tangent[range(i, store_.tangent.size(), "tangent")]; }
@@ -251,6 +327,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   struct Store {
     Array<Entry<T>> entry;
     Array<T> value, adjoint, tangent;  // the last two: what the last sweeps left
+    mutable Array<T> number;           // plain numbers that blocks took in
+    std::vector<Block<T>> block;
+    std::vector<BlockOperand> operand;
   };
   /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
   struct Spare {
@@ -266,16 +345,18 @@ class TapeOf : private Cursor<T>, public Annotations {
   Store store_;
   Cursor<T>* previous_;
   Id inputs_ = 0;  // entries 1 .. inputs_ are inputs: no sweep needs to look at them
+  Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
   bool lines_on_ = false;
 
-  void make_room(Where where) {
-    if (size >= store_.value.size()) {
-      if (size == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 entries");
-      const std::size_t more = std::min<std::size_t>(UINT32_MAX, std::max<std::size_t>(1024, 2 * std::size_t{size}));
+  void make_room(Where where, std::size_t ahead = 0) {
+    if (size + ahead >= store_.value.size()) {
+      if (size == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 variables");
+      const std::size_t more =
+          std::min<std::size_t>(UINT32_MAX, std::max<std::size_t>(1024, 2 * (std::size_t{size} + ahead)));
       store_.entry.resize(more);
       store_.value.resize(more);
     }
-    entry = store_.entry.data();
+    entry = store_.entry.data() - shift_;
     value = store_.value.data();
     if (lines_on_) add_line(size, where);
     this->limit = lines_on_ ? 0 : static_cast<Id>(store_.value.size());
