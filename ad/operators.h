@@ -214,37 +214,44 @@ auto gradient(F&& f, const X& x) {
 }
 
 /// The matrix of all df_i/dx_j, size(f(x)) x size(x); matrices count column by column. One recording, swept in whichever
-/// direction takes fewer passes, eight inputs or outputs at a time.
+/// direction takes fewer passes, eight inputs or outputs at a time (one at a time over matrix entries).
 template <class F, class X>
 auto jacobian(F&& f, const X& x) {
   using T = typename detail::ScalarOf<X>::type;
-  using A = Tangents<T, 8>;
   detail::require_function(f, "jacobian");
   detail::Recording<T, F, X> r(f,
                                detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
-  const Eigen::Index n = detail::size_of(r.x), m = detail::size_of(r.y);
-  MatrixX<T> jacobian(m, n);
-  std::vector<A> d;
-  const bool forward = n <= m;
-  for (Eigen::Index first = 0; first < (forward ? n : m); first += 8) {
-    d.assign(r.top + 1, A());
-    const Eigen::Index count = std::min<Eigen::Index>(8, (forward ? n : m) - first);
-    for (int k = 0; k < count; ++k)
-      if (const Id i = forward ? detail::element(r.x, first + k).id() : r.output(first + k)) d[i][k] += T(1);
-    if (forward)
-      r.tape.sweep_up(d.data());
-    else
-      r.tape.sweep_down(d.data(), r.top);
-    for (int k = 0; k < count; ++k)
-      for (Eigen::Index l = 0; l < (forward ? m : n); ++l) {
-        if (forward) {
-          const Id i = r.output(l);
-          jacobian(l, first + k) = i ? d[i][k] : T(0);
-        } else {
-          jacobian(first + k, l) = d[detail::element(r.x, l).id()][k];
+  std::vector<Id> in, out;  // 0: an output that depends on nothing
+  for (Eigen::Index j = 0; j < detail::size_of(r.x); ++j) in.push_back(detail::element(r.x, j).id());
+  for (Eigen::Index i = 0; i < detail::size_of(r.y); ++i) out.push_back(r.output(i));
+  const bool forward = in.size() <= out.size();
+  const std::vector<Id>&from = forward ? in : out, &to = forward ? out : in;
+
+  MatrixX<T> jacobian(out.size(), in.size());
+  const auto passes = [&]<class A>(A zero, auto&& part) {  // part(a, k): direction k of a
+    constexpr std::size_t width = std::is_same_v<A, T> ? 1 : 8;
+    std::vector<A> d;
+    for (std::size_t first = 0; first < from.size(); first += width) {
+      const std::size_t count = std::min(width, from.size() - first);
+      d.assign(r.top + 1, zero);
+      for (std::size_t k = 0; k < count; ++k)
+        if (from[first + k] != 0) part(d[from[first + k]], k) += T(1);
+      if (forward)
+        r.tape.sweep_up(d.data());
+      else
+        r.tape.sweep_down(d.data(), r.top);
+      for (std::size_t k = 0; k < count; ++k)
+        for (std::size_t l = 0; l < to.size(); ++l) {
+          const Eigen::Index i = static_cast<Eigen::Index>(forward ? l : first + k);
+          const Eigen::Index j = static_cast<Eigen::Index>(forward ? first + k : l);
+          jacobian(i, j) = to[l] != 0 ? part(d[to[l]], k) : T(0);
         }
-      }
-  }
+    }
+  };
+  if (r.tape.only_scalars())
+    passes(Tangents<T, 8>(T(0)), [](auto& a, std::size_t k) -> T& { return a[static_cast<int>(k)]; });
+  else
+    passes(T(0), [](T& a, std::size_t) -> T& { return a; });
   return jacobian;
 }
 

@@ -238,7 +238,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// directions at once. What is in `adjoint` is the seed.
   template <class A>
   void sweep_down(A* adjoint, Id top) const {
-    if constexpr (std::is_same_v<A, T>)
+    if constexpr (!std::is_same_v<A, T>)
+      require_only_scalars();
+    else
       for (auto b = store_.block.rbegin(); b != store_.block.rend(); ++b) {
         if (b->first > top) continue;
         entries_down(adjoint, b->end, top, store_.entry.data() - b->shift);
@@ -257,7 +259,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   template <class A>
   void sweep_up(A* tangent) const {
     Id i = inputs_ + 1, shift = 0;
-    if constexpr (std::is_same_v<A, T>)
+    if constexpr (!std::is_same_v<A, T>)
+      require_only_scalars();
+    else
       for (const Block<T>& b : store_.block) {
         entries_up(tangent, i, b.before, store_.entry.data() - shift);
         b.rule->pushforward(*this, b, {tangent, size, 1});
@@ -347,6 +351,11 @@ class TapeOf : private Cursor<T>, public Annotations {
   Id inputs_ = 0;  // entries 1 .. inputs_ are inputs: no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
   bool lines_on_ = false;
+
+  void require_only_scalars() const {
+    if (!only_scalars())
+      throw std::logic_error("ad::Tape: a sweep in several directions at once over a recording with matrix entries");
+  }
 
   void make_room(Where where, std::size_t ahead = 0) {
     if (size + ahead >= store_.value.size()) {
