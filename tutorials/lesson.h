@@ -55,7 +55,7 @@ bool add_lesson(Lesson lesson);
 // ---- values as text and as numbers --------------------------------------------------------------------------------
 
 template <class T>
-concept Dense = std::is_base_of_v<Eigen::DenseBase<T>, T>;
+concept Dense = requires { typename T::PlainObject; };  // Eigen matrices, arrays, their blocks and expressions
 // clang-format off
 template <class T>
 concept Wrapped = requires(const T& x) { x.value(); };  // a Var: its number is x.value()
