@@ -1,8 +1,8 @@
 # README's first example prints what README says it prints. Run as a script; ROOT, COMPILER, OPTIONS, LIBRARIES, WORK given.
 file(READ "${ROOT}/README.md" page)
 
-# The text between the first line that begins with `open`, after `from`, and the next line of three backquotes.
-function(block open result)
+# The text between the first line `open` and the next line of three backquotes.
+function(excerpt open result)
   string(FIND "${page}" "\n${open}\n" begin)
   if(begin EQUAL -1)
     message(FATAL_ERROR "README.md has no block that begins with ${open}")
@@ -19,8 +19,8 @@ function(block open result)
   set(page "${rest}" PARENT_SCOPE) # the next block is looked for after this one
 endfunction()
 
-block("```cpp" program)
-block("```" expected)
+excerpt("```cpp" program)
+excerpt("```" expected)
 file(WRITE "${WORK}/readme_example.cpp" "${program}")
 execute_process(COMMAND "${COMPILER}" "@${OPTIONS}" readme_example.cpp -o readme_example ${LIBRARIES}
   WORKING_DIRECTORY "${WORK}" RESULT_VARIABLE failed ERROR_VARIABLE errors)
