@@ -17,10 +17,7 @@ LESSON(2, "Reverse mode: the tape") {
   const ad::Var v5 = v3 + v4;
   const ad::Var v6 = sin(x2);
   const ad::Var y = v5 - v6;
-  //%hide
-  ad::View numbered;
-  numbered.numbers = true;
-  //%show
+  const ad::View numbered{.numbers = true};  // rows speak of v1, v2, ...
   ask("How many entries does the tape have: two inputs and the operations?", static_cast<int>(tape.length()), 0.0);
   show(ad::terminal(ad::trace(tape, y, numbered)));
   expect("two inputs, five operations", tape.length(), ad::Id{7});
@@ -132,7 +129,8 @@ LESSON(2, "Reverse mode: the tape") {
   //% A product of $n$ numbers has $n$ derivatives. Forward mode: $n$ passes. And reverse mode?
   const int n = parameter("n", 1000, 2, 100000);
   ad::Tape long_tape;
-  const auto w = long_tape.input(Eigen::VectorXd::LinSpaced(n, 0.99, 1.01).eval());
+  const Eigen::VectorXd numbers = Eigen::VectorXd::LinSpaced(n, 0.99, 1.01);
+  const auto w = long_tape.input(numbers);
   ad::Var product = w(0);
   for (int i = 1; i < n; ++i) product *= w(i);
   long_tape.reverse(product);
@@ -140,7 +138,7 @@ LESSON(2, "Reverse mode: the tape") {
   ask("How many reverse sweeps for n = " + std::to_string(n) + " derivatives?", 1, 0.0);
   show("derivatives", all.size(), "entries", long_tape.length());
   show("bytes", long_tape.bytes());
-  expect("d(product)/dx_i = product / x_i", all, (product.value() / ad::values(w).array()).matrix().eval(), 1e-12);
+  expect("d(product)/dx_i = product / x_i", all, (product.value() / numbers.array()).matrix().eval(), 1e-12);
   expect("n inputs, n - 1 products", static_cast<int>(long_tape.length()), 2 * n - 1);
   //% One, whatever $n$. What it costs is **memory**: the tape holds every step until it has been swept. For a network that
   //% runs through a long time this will matter, in lesson 6.

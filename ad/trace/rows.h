@@ -43,7 +43,7 @@ struct Row {
 
 /// Which rows, and how they speak.
 struct View {
-  std::string scope;          // only what was recorded in a scope of this name
+  std::string scope{};        // only what was recorded in a scope of this name
   Id first = 1, last = UINT32_MAX;
   bool numbers = false;       // operands are called v7 even where they have a name
   bool fold_inputs = false;   // one row for all elements of a matrix or vector of inputs
