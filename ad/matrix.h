@@ -323,33 +323,58 @@ struct AffineRule {
     return M::number(t, owner.transposed - 1);
   }
 
-  /// Its part of the adjoint of W, when the sweep comes to W: all uses lie later on the tape.
-  static void gather(const Tape& t, const Block& W, double* adjoint) {
-    static thread_local Array<double> scratch;
-    for (Id use = W.last_use; use != 0;) {
-      const BlockOperand& first = M::operand_at(t, use - 1);
-      const Eigen::Index r = first.rows, c = first.cols;
-      scratch.resize(static_cast<std::size_t>(narrow * (r + c)));
-      double *G = scratch.data(), *X = G + narrow * r;
-      Eigen::Index k = 0;
-      const auto add = [&](const double* g, const double* x, Eigen::Index n) {
-        M::of(adjoint, first).noalias() += M::ConstMap(g, r, n) * M::ConstMap(x, c, n).transpose();
-      };
-      for (; use != 0; use = M::operand_at(t, use - 1).earlier) {
+  /// Uses of a matrix as a factor, from the last to the first: each has a part G X^T in its adjoint. Groups of at most
+  /// `narrow` columns are multiplied at once and summed apart from what else the adjoint is made of, so that a sweep may
+  /// be interrupted between two uses and taken up on another tape (ad/checkpoint.h), and gives the same bits.
+  struct Uses {
+    Array<double> G, X, sum;           // the columns that wait; the sum of the groups before
+    Id first = 0, rows = 0, cols = 0;  // the part of the matrix they are uses of
+    Eigen::Index waiting = 0;
+    bool summed = false;
+
+    void multiply(double* to, const double* g, const double* x, Eigen::Index n) {
+      if (n > 0) M::Map(to, rows, cols).noalias() += M::ConstMap(g, rows, n) * M::ConstMap(x, cols, n).transpose();
+      waiting = 0;
+    }
+    void add(const Block& W, const double* g, const double* x, Eigen::Index n) {
+      if (!summed) sum.assign(std::size_t{W.rows} * W.cols, 0.0);
+      summed = true;
+      multiply(sum.data() + (first - W.first), g, x, n);
+    }
+    void collect(const Tape& t, const Block& W, const double* adjoint) {
+      for (Id use = W.last_use; use != 0; use = M::operand_at(t, use - 1).earlier) {
         const BlockOperand *q = &M::operand_at(t, use - 1), *x = q + 1;
-        if (q->first != first.first || q->rows != first.rows || q->cols != first.cols) break;  // another part of W
+        const bool same = q->first == first && q->rows == rows && q->cols == cols;
+        if (waiting > 0 && (!same || waiting + x->cols > narrow)) add(W, G.data(), X.data(), waiting);
+        first = q->first, rows = q->rows, cols = q->cols;
         const double *g = adjoint + M::block(t, q->user).first, *v = M::data(t, *x);
-        if (k + x->cols > narrow) {
-          if (k > 0) break;
-          add(g, v, x->cols);  // wide enough on its own
+        if (x->cols > narrow) {
+          add(W, g, v, x->cols);  // wide enough on its own
           continue;
         }
-        std::copy(g, g + r * x->cols, G + k * r);
-        std::copy(v, v + c * x->cols, X + k * c);
-        k += x->cols;
+        G.resize(std::size_t{narrow} * rows);
+        X.resize(std::size_t{narrow} * cols);
+        std::copy(g, g + rows * x->cols, G.data() + waiting * rows);
+        std::copy(v, v + cols * x->cols, X.data() + waiting * cols);
+        waiting += x->cols;
       }
-      if (k > 0) add(G, X, k);
     }
+    void finish(const Block& W, double* adjoint) {
+      if (summed) {
+        add(W, G.data(), X.data(), waiting);
+        M::flat(adjoint, W) += kernels::ConstVectorMap(sum.data(), W.rows * W.cols);
+      } else if (waiting > 0) {
+        multiply(adjoint + first, G.data(), X.data(), waiting);
+      }
+      waiting = 0, summed = false;
+    }
+  };
+  /// When the sweep comes to W: all uses lie later on the tape.
+  static void gather(const Tape& t, const Block& W, double* adjoint) {
+    static thread_local Uses uses;
+    uses.waiting = 0, uses.summed = false;
+    uses.collect(t, W, adjoint);
+    uses.finish(W, adjoint);
   }
 
   static void pushforward(const Tape& t, const Block& b, Directions d) {
