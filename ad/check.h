@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "ad/annotations.h"
 #include "ad/elementary.h"
 
 namespace ad {
@@ -303,6 +304,8 @@ auto pairing(const Tape& tape, const Variable& y) {
   if (!tape.has_adjoints() || !tape.has_tangents())
     throw std::logic_error(fmt::format("ad::pairing: no {} sweep over the recording as it is now",
                                        tape.has_adjoints() ? "tangent" : "adjoint"));
+  if constexpr (requires { tape.only_scalars(); })
+    if (!tape.only_scalars()) throw std::logic_error("ad::pairing: over a recording with matrix entries");
   const auto label = [&](std::uint32_t i) {
     const Op op = tape.entry_of(i).op;
     const std::string name = tape.name_of(i);

@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <complex>
 
+#include "ad/annotations.h"
 #include "ad/check.h"
 #include "tests/rows.h"
 
