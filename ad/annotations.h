@@ -1,16 +1,44 @@
-// What people want to know about a recording and a sweep does not: names, scopes and source lines of its entries.
+// What people want to know about a recording and a sweep does not: names of operations, names, scopes and lines of entries.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "ad/elementary.h"
 
 namespace ad {
 
 using Id = std::uint32_t;  // number of a variable on its tape, from 1; 0 is "none"
+
+/// What a person calls an operation, and its partials as the table states them (empty where there are none).
+struct OpText {
+  std::string_view name, dx, dz;
+  int operands;
+  bool infix;
+};
+
+inline constexpr OpText op_text(Op op) {
+  constexpr auto table = std::to_array<OpText>({
+      {"input", "", "", 0, false},
+      {"constant", "", "", 0, false},
+      {"detach", "0", "", 1, false},
+      {"custom", "given", "given", 2, false},
+      {"sub_mul", "-z", "-x", 3, false},
+#define AD_INFIX(name, symbol, dx, dz, ...) {#symbol, #dx, #dz, 2, true},
+#define AD_PREFIX(name, symbol, dx, ...) {#symbol, #dx, "", 1, true},
+#define AD_UNARY(name, value, dx, ...) {#name, #dx, "", 1, false},
+#define AD_BINARY(name, value, dx, dz, ...) {#name, #dx, #dz, 2, false},
+#define AD_TERNARY(name, value, dx, dz, dw) {#name, #dx, #dz, 3, false},
+#include "ad/derivatives.def"
+  });
+  return table[static_cast<std::size_t>(op)];
+}
 
 /// A line of somebody's program.
 struct Where {

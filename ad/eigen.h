@@ -41,26 +41,88 @@ auto detach(const Eigen::DenseBase<M>& m) {
   return m.derived().unaryExpr([](const typename M::Scalar& x) { return detach(x); }).eval();
 }
 
+namespace detail {
+
+template <class X>
+concept EigenObject = requires {
+  typename X::PlainObject;
+};
+
+template <class X>
+struct ScalarOf {
+  using type = std::conditional_t<std::is_integral_v<X>, double, X>;
+};
+template <EigenObject X>
+struct ScalarOf<X> {
+  using type = typename X::Scalar;
+};
+
+/// The shape of X with numbers S.
+template <class X, class S>
+struct Reshaped {
+  using type = S;
+};
+template <EigenObject X, class S>
+struct Reshaped<X, S> {
+  using P = typename X::PlainObject;
+  template <class, int R, int C, int O>
+  struct As {
+    using type = Eigen::Matrix<S, R, C, O>;
+  };
+  static constexpr bool array = std::is_base_of_v<Eigen::ArrayBase<P>, P>;
+  using M = Eigen::Matrix<S, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>;
+  using A = Eigen::Array<S, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>;
+  using type = std::conditional_t<array, A, M>;
+};
+template <class X, class S>
+using Like = typename Reshaped<X, S>::type;
+
+template <class X>
+Eigen::Index size_of(const X& x) {
+  if constexpr (EigenObject<X>)
+    return x.size();
+  else
+    return 1;
+}
+template <class X>
+decltype(auto) element(X& x, Eigen::Index i) {
+  if constexpr (EigenObject<std::remove_const_t<X>>)
+    return x(i % x.rows(), i / x.rows());
+  else
+    return (x);
+}
+/// One number made from each number of x, in x's shape.
+template <class S, class X, class Make>
+Like<X, S> map(const X& x, Make make) {
+  if constexpr (EigenObject<X>) {
+    Like<X, S> y;
+    y.resize(x.rows(), x.cols());
+    for (Eigen::Index i = 0; i < x.size(); ++i) element(y, i) = make(i, element(x, i));
+    return y;
+  } else {
+    return make(0, x);
+  }
+}
+template <class X>
+auto evaluated(const X& x) {
+  if constexpr (EigenObject<X>)
+    return x.eval();
+  else if constexpr (std::is_integral_v<X>)
+    return static_cast<double>(x);
+  else
+    return x;
+}
+
+}  // namespace detail
+
 /// What TapeOf::input does for a matrix or vector: independent variables, named name[i] or name[i,j].
 template <class Tag, class T, class M>
 auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
-  using P = typename M::PlainObject;
-  constexpr bool array = std::is_base_of_v<Eigen::ArrayBase<P>, P>;
-  using V = Variable<T, Tag>;
-  std::conditional_t<array, Eigen::Array<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>,
-                     Eigen::Matrix<V, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>>
-      x;
-  x.resize(m.rows(), m.cols());
-  for (Eigen::Index j = 0; j < m.cols(); ++j)
-    for (Eigen::Index i = 0; i < m.rows(); ++i) {
-      if (name.empty())
-        x(i, j) = tape.template input<Tag>(T(m(i, j)));
-      else if (m.cols() == 1)
-        x(i, j) = tape.template input<Tag>(T(m(i, j)), name + '[' + std::to_string(i) + ']');
-      else
-        x(i, j) = tape.template input<Tag>(T(m(i, j)), name + '[' + std::to_string(i) + ',' + std::to_string(j) + ']');
-    }
-  return x;
+  return detail::map<Variable<T, Tag>>(detail::evaluated(m), [&](Eigen::Index k, const auto& x) {
+    if (name.empty()) return tape.template input<Tag>(T(x));
+    const std::string i = std::to_string(k % m.rows()), j = std::to_string(k / m.rows());
+    return tape.template input<Tag>(T(x), name + '[' + i + (m.cols() == 1 ? "" : ',' + j) + ']');
+  });
 }
 
 /// The adjoints of a matrix of variables, in its shape.

@@ -1,13 +1,11 @@
 // Turns each row of the table of derivatives into a class with a value and its partials, for any kind of number.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <limits>
 #include <numbers>
-#include <string_view>
 #include <type_traits>
 
 #include "ad/special.h"
@@ -52,7 +50,9 @@ using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::at
   template <Plain T, Plain U> \
   auto f(const T& x, const U& z);
 AD_OWN(copy)
-AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(sigmoid)
+AD_OWN(softplus)
+AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
@@ -151,7 +151,9 @@ namespace row {
     return row::f##_::template value<C>(C(x), C(z)); \
   }
 AD_OWN(copy)
-AD_OWN(sigmoid) AD_OWN(softplus) AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(sigmoid)
+AD_OWN(softplus)
+AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
@@ -178,32 +180,6 @@ template <class T>
       return sum;
   }
   return flow(p, d) + flow(q, e);
-}
-
-// --- names -------------------------------------------------------------------------------------------------------------
-
-/// What a person calls an operation, and its partials as the table states them (empty where there are none).
-struct OpText {
-  std::string_view name, dx, dz;
-  int operands;
-  bool infix;
-};
-
-inline constexpr OpText op_text(Op op) {
-  constexpr auto table = std::to_array<OpText>({
-      {"input", "", "", 0, false},
-      {"constant", "", "", 0, false},
-      {"detach", "0", "", 1, false},
-      {"custom", "given", "given", 2, false},
-      {"sub_mul", "-z", "-x", 3, false},
-#define AD_INFIX(name, symbol, dx, dz, ...) {#symbol, #dx, #dz, 2, true},
-#define AD_PREFIX(name, symbol, dx, ...) {#symbol, #dx, "", 1, true},
-#define AD_UNARY(name, value, dx, ...) {#name, #dx, "", 1, false},
-#define AD_BINARY(name, value, dx, dz, ...) {#name, #dx, #dz, 2, false},
-#define AD_TERNARY(name, value, dx, dz, dw) {#name, #dx, #dz, 3, false},
-#include "ad/derivatives.def"
-  });
-  return table[static_cast<std::size_t>(op)];
 }
 
 }  // namespace ad

@@ -12,40 +12,6 @@ namespace ad {
 
 namespace detail {
 
-template <class X>
-concept EigenObject = requires {
-  typename X::PlainObject;
-};
-
-template <class X>
-struct ScalarOf {
-  using type = std::conditional_t<std::is_integral_v<X>, double, X>;
-};
-template <EigenObject X>
-struct ScalarOf<X> {
-  using type = typename X::Scalar;
-};
-
-/// The shape of X with numbers S.
-template <class X, class S>
-struct Reshaped {
-  using type = S;
-};
-template <EigenObject X, class S>
-struct Reshaped<X, S> {
-  using P = typename X::PlainObject;
-  template <class, int R, int C, int O>
-  struct As {
-    using type = Eigen::Matrix<S, R, C, O>;
-  };
-  static constexpr bool array = std::is_base_of_v<Eigen::ArrayBase<P>, P>;
-  using M = Eigen::Matrix<S, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>;
-  using A = Eigen::Array<S, P::RowsAtCompileTime, P::ColsAtCompileTime, P::Options>;
-  using type = std::conditional_t<array, A, M>;
-};
-template <class X, class S>
-using Like = typename Reshaped<X, S>::type;
-
 /// A callable with one fixed signature cannot take numbers of its own kind.
 template <class F>
 inline constexpr bool one_signature = std::is_pointer_v<F> || std::is_function_v<F> || requires {
@@ -70,42 +36,6 @@ inline void require_size(const char* who, const char* what, Eigen::Index got, co
   if (got != want)
     throw std::invalid_argument(std::string("ad::") + who + ": " + what + " has " + std::to_string(got) +
                                 " elements, but " + of + " has " + std::to_string(want));
-}
-
-template <class X>
-Eigen::Index size_of(const X& x) {
-  if constexpr (EigenObject<X>)
-    return x.size();
-  else
-    return 1;
-}
-template <class X>
-decltype(auto) element(X& x, Eigen::Index i) {
-  if constexpr (EigenObject<std::remove_const_t<X>>)
-    return x(i % x.rows(), i / x.rows());
-  else
-    return (x);
-}
-/// One number made from each number of x, in x's shape.
-template <class S, class X, class Make>
-Like<X, S> map(const X& x, Make make) {
-  if constexpr (EigenObject<X>) {
-    Like<X, S> y;
-    y.resize(x.rows(), x.cols());
-    for (Eigen::Index i = 0; i < x.size(); ++i) element(y, i) = make(i, element(x, i));
-    return y;
-  } else {
-    return make(0, x);
-  }
-}
-template <class X>
-auto evaluated(const X& x) {
-  if constexpr (EigenObject<X>)
-    return x.eval();
-  else if constexpr (std::is_integral_v<X>)
-    return static_cast<double>(x);
-  else
-    return x;
 }
 
 /// A Product or an expression becomes the variables it stands for.

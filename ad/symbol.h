@@ -1,14 +1,14 @@
 // A number that is its own formula: compute with it, and read off what was computed, as plain text or as LaTeX.
 #pragma once
 
-#include "ad/eigen.h"
-
 #include <fmt/format.h>
 
 #include <initializer_list>
 #include <map>
 #include <set>
 #include <unordered_map>
+
+#include "ad/eigen.h"
 
 namespace ad {
 class Symbol;
@@ -66,7 +66,8 @@ inline std::vector<const Node*> in_order(const Node& root) {
 inline bool same(const Node::Pointer& a, const Node::Pointer& b, int depth = 6) {
   if (a == b) return true;
   if (a->kind != b->kind || a->op != b->op || a->value != b->value || a->text != b->text) return false;
-  return (depth > 0 || a->args.empty()) && std::equal(a->args.begin(), a->args.end(), b->args.begin(), b->args.end(),
+  return (depth > 0 || a->args.empty()) &&
+         std::equal(a->args.begin(), a->args.end(), b->args.begin(), b->args.end(),
                     [depth](const auto& x, const auto& z) { return same(x, z, depth - 1); });
 }
 
@@ -109,7 +110,9 @@ class Condition {
     if (!b.node_) return b.holds_ ? b : a;
     return Condition(detail::Node::either, a, b);
   }
-  std::string plain() const { return node_ ? detail::write(node_, detail::Style::plain, 1000) : holds_ ? "true" : "false"; }
+  std::string plain() const {
+    return node_ ? detail::write(node_, detail::Style::plain, 1000) : holds_ ? "true" : "false";
+  }
 };
 
 /// A formula in named symbols. Arithmetic and every function of the table work on it, so derivatives of it are formulas
@@ -209,8 +212,7 @@ class Symbol {
  public:
   Symbol() : node_(make_number(0)) {}
   template <class U>
-    requires std::is_arithmetic_v<U>
-  Symbol(U v) : node_(make_number(static_cast<double>(v))) {}
+  requires std::is_arithmetic_v<U> Symbol(U v) : node_(make_number(static_cast<double>(v))) {}
   /// A symbol with a name. LaTeX knows Greek letters and indices: "alpha", "h_t-1", "W_rec[0,1]", "v12".
   explicit Symbol(std::string name) {
     auto n = std::make_shared<Node>(Node::name);
@@ -230,39 +232,42 @@ class Symbol {
   bool vanishes() const { return is(0); }
 
   // every function of the table, by its name
-#define AD_INFIX(name, symbol, ...) \
+#define AD_INFIX(name, symbol, ...)                                                             \
   friend Symbol operator symbol(const Symbol& x, const Symbol& z) { return make_##name(x, z); } \
   Symbol& operator symbol##=(const Symbol& z) { return *this = *this symbol z; }
 #define AD_PREFIX(name, symbol, ...) \
   friend Symbol operator symbol(const Symbol& x) { return make_##name(x); }
-#define AD_UNARY(name, ...)              \
-  friend Symbol name(const Symbol& x) {  \
+#define AD_UNARY(name, ...)                                                                                \
+  friend Symbol name(const Symbol& x) {                                                                    \
     return make_call(Op::name, {x.node_}, [](const auto& v) { return row::name##_::value(v[0]->value); }); \
   }
-#define AD_BINARY(name, ...)                              \
-  friend Symbol name(const Symbol& x, const Symbol& z) {  \
-    if constexpr (Op::name == Op::pow) return make_pow(x, z); \
-    return make_call(Op::name, {x.node_, z.node_},        \
+#define AD_BINARY(name, ...)                                                                       \
+  friend Symbol name(const Symbol& x, const Symbol& z) {                                           \
+    if constexpr (Op::name == Op::pow) return make_pow(x, z);                                      \
+    return make_call(Op::name, {x.node_, z.node_},                                                 \
                      [](const auto& v) { return row::name##_::value(v[0]->value, v[1]->value); }); \
-  } \
-  template <class U> requires std::is_arithmetic_v<U> \
-  friend Symbol name(const Symbol& x, const U& z) { return name(x, Symbol(z)); } \
-  template <class U> requires std::is_arithmetic_v<U> \
+  }                                                                                                \
+  template <class U>                                                                               \
+  requires std::is_arithmetic_v<U>                                                                 \
+  friend Symbol name(const Symbol& x, const U& z) { return name(x, Symbol(z)); }                   \
+  template <class U>                                                                               \
+  requires std::is_arithmetic_v<U>                                                                 \
   friend Symbol name(const U& x, const Symbol& z) { return name(Symbol(x), z); }
 #include "ad/derivatives.def"
   friend Symbol fma(const Symbol& x, const Symbol& z, const Symbol& w) { return x * z + w; }
 
-#define AD_COMPARE(op, kind)                                                                      \
-  friend Condition operator op(const Symbol& x, const Symbol& z) {                                \
-    if (x.is_number() && z.is_number()) return Condition(x.node_->value op z.node_->value);       \
-    return compare(Node::kind, x, z);                                                             \
+#define AD_COMPARE(op, kind)                                                                \
+  friend Condition operator op(const Symbol& x, const Symbol& z) {                          \
+    if (x.is_number() && z.is_number()) return Condition(x.node_->value op z.node_->value); \
+    return compare(Node::kind, x, z);                                                       \
   }
-  AD_COMPARE(<, less) AD_COMPARE(>, greater) AD_COMPARE(<=, less_equal) AD_COMPARE(>=, greater_equal)
-  AD_COMPARE(==, equal) AD_COMPARE(!=, not_equal)
+  AD_COMPARE(<, less)
+  AD_COMPARE(>, greater)
+  AD_COMPARE(<=, less_equal) AD_COMPARE(>=, greater_equal) AD_COMPARE(==, equal) AD_COMPARE(!=, not_equal)
 #undef AD_COMPARE
 
-  /// The formula of both branches: a where the condition holds, else b.
-  static Symbol choose(const Condition& c, const Symbol& a, const Symbol& b) {
+      /// The formula of both branches: a where the condition holds, else b.
+      static Symbol choose(const Condition& c, const Symbol& a, const Symbol& b) {
     if (!c.node_) return c.holds_ ? a : b;
     if (detail::same(a.node_, b.node_)) return a;
     return Symbol(std::make_shared<Node>(Node::choose, std::vector{c.node_, a.node_, b.node_}));
@@ -283,17 +288,17 @@ inline constexpr bool is_active<Symbol> = true;  // its products have no factors
 
 // A function keeps its name where Dual and Variable apply its row; its formula is in table().
 namespace row {
-#define AD_UNARY(f, ...)                                \
-  template <>                                           \
-  inline Symbol f##_::value<Symbol>(const Symbol& x) {  \
-    using ad::f;                                        \
-    return f(x);                                        \
+#define AD_UNARY(f, ...)                               \
+  template <>                                          \
+  inline Symbol f##_::value<Symbol>(const Symbol& x) { \
+    using ad::f;                                       \
+    return f(x);                                       \
   }
-#define AD_BINARY(f, ...)                                                \
-  template <>                                                            \
-  inline Symbol f##_::value<Symbol>(const Symbol& x, const Symbol& z) {  \
-    using ad::f;                                                         \
-    return f(x, z);                                                      \
+#define AD_BINARY(f, ...)                                               \
+  template <>                                                           \
+  inline Symbol f##_::value<Symbol>(const Symbol& x, const Symbol& z) { \
+    using ad::f;                                                        \
+    return f(x, z);                                                     \
   }
 #include "ad/derivatives.def"
 }  // namespace row
@@ -315,18 +320,25 @@ inline Formula formula(Op op, const Symbol& x, const Symbol& z, const Symbol& w,
   const auto n = static_cast<std::size_t>(text.operands);
   switch (op) {
 #define AD_INFIX(f, symbol, dx, dz, ...) \
-  case Op::f: return {op, #f, n, x symbol z, {Symbol(dx), Symbol(dz), 0}};
+  case Op::f:                            \
+    return {op, #f, n, x symbol z, {Symbol(dx), Symbol(dz), 0}};
 #define AD_PREFIX(f, symbol, dx, ...) \
-  case Op::f: return {op, #f, n, symbol x, {Symbol(dx), 0, 0}};
+  case Op::f:                         \
+    return {op, #f, n, symbol x, {Symbol(dx), 0, 0}};
 #define AD_UNARY(f, value, dx, ...) \
-  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), 0, 0}};
+  case Op::f:                       \
+    return {op, #f, n, Symbol(value), {Symbol(dx), 0, 0}};
 #define AD_BINARY(f, value, dx, dz, ...) \
-  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), 0}};
+  case Op::f:                            \
+    return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), 0}};
 #define AD_TERNARY(f, value, dx, dz, dw) \
-  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), Symbol(dw)}};
+  case Op::f:                            \
+    return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), Symbol(dw)}};
 #include "ad/derivatives.def"
-    case Op::sub_mul: return {op, text.name, n, w - x * z, {-z, -x, 1}};
-    default: return {op, text.name, n, x, {0, 0, 0}};
+    case Op::sub_mul:
+      return {op, text.name, n, w - x * z, {-z, -x, 1}};
+    default:
+      return {op, text.name, n, x, {0, 0, 0}};
   }
 }
 
@@ -349,14 +361,26 @@ inline std::string_view written_name(Op op) { return op == Op::log ? "ln" : op_t
 /// The operation itself, by name: apply(Op::tanh, x) is tanh(x).
 inline Symbol apply(Op op, const Symbol& x, const Symbol& z = {}, const Symbol& w = {}) {
   switch (op) {
-#define AD_INFIX(f, symbol, ...) case Op::f: return x symbol z;
-#define AD_PREFIX(f, symbol, ...) case Op::f: return symbol x;
-#define AD_UNARY(f, ...) case Op::f: return f(x);
-#define AD_BINARY(f, ...) case Op::f: return f(x, z);
-#define AD_TERNARY(f, ...) case Op::f: return f(x, z, w);
+#define AD_INFIX(f, symbol, ...) \
+  case Op::f:                    \
+    return x symbol z;
+#define AD_PREFIX(f, symbol, ...) \
+  case Op::f:                     \
+    return symbol x;
+#define AD_UNARY(f, ...) \
+  case Op::f:            \
+    return f(x);
+#define AD_BINARY(f, ...) \
+  case Op::f:             \
+    return f(x, z);
+#define AD_TERNARY(f, ...) \
+  case Op::f:              \
+    return f(x, z, w);
 #include "ad/derivatives.def"
-    case Op::sub_mul: return w - x * z;
-    default: return x;
+    case Op::sub_mul:
+      return w - x * z;
+    default:
+      return x;
   }
 }
 
@@ -370,30 +394,63 @@ T Symbol::evaluate(const std::map<std::string, T>& at) const {
     const auto arg = [&](std::size_t i) -> const T& { return done.at(n->args[i].get()); };
     const auto condition = [&](std::size_t i) { return holds.at(n->args[i].get()); };
     switch (n->kind) {
-      case Node::number: done.emplace(n, T(n->value)); break;
+      case Node::number:
+        done.emplace(n, T(n->value));
+        break;
       case Node::name: {
         const auto found = at.find(n->text);
         if (found == at.end()) throw std::invalid_argument("ad::Symbol::evaluate: no value for " + n->text);
         done.emplace(n, found->second);
         break;
       }
-      case Node::choose: done.emplace(n, condition(0) ? arg(1) : arg(2)); break;
-      case Node::less: holds[n] = arg(0) < arg(1); break;
-      case Node::greater: holds[n] = arg(0) > arg(1); break;
-      case Node::less_equal: holds[n] = arg(0) <= arg(1); break;
-      case Node::greater_equal: holds[n] = arg(0) >= arg(1); break;
-      case Node::equal: holds[n] = arg(0) == arg(1); break;
-      case Node::not_equal: holds[n] = arg(0) != arg(1); break;
-      case Node::both: holds[n] = condition(0) && condition(1); break;
-      case Node::either: holds[n] = condition(0) || condition(1); break;
+      case Node::choose:
+        done.emplace(n, condition(0) ? arg(1) : arg(2));
+        break;
+      case Node::less:
+        holds[n] = arg(0) < arg(1);
+        break;
+      case Node::greater:
+        holds[n] = arg(0) > arg(1);
+        break;
+      case Node::less_equal:
+        holds[n] = arg(0) <= arg(1);
+        break;
+      case Node::greater_equal:
+        holds[n] = arg(0) >= arg(1);
+        break;
+      case Node::equal:
+        holds[n] = arg(0) == arg(1);
+        break;
+      case Node::not_equal:
+        holds[n] = arg(0) != arg(1);
+        break;
+      case Node::both:
+        holds[n] = condition(0) && condition(1);
+        break;
+      case Node::either:
+        holds[n] = condition(0) || condition(1);
+        break;
       case Node::call:
         switch (n->op) {
-#define AD_INFIX(f, symbol, ...) case Op::f: done.emplace(n, T(arg(0) symbol arg(1))); break;
-#define AD_PREFIX(f, symbol, ...) case Op::f: done.emplace(n, T(symbol arg(0))); break;
-#define AD_UNARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0)))); break;
-#define AD_BINARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0), arg(1)))); break;
+#define AD_INFIX(f, symbol, ...)              \
+  case Op::f:                                 \
+    done.emplace(n, T(arg(0) symbol arg(1))); \
+    break;
+#define AD_PREFIX(f, symbol, ...)      \
+  case Op::f:                          \
+    done.emplace(n, T(symbol arg(0))); \
+    break;
+#define AD_UNARY(f, ...)           \
+  case Op::f:                      \
+    done.emplace(n, T(f(arg(0)))); \
+    break;
+#define AD_BINARY(f, ...)                  \
+  case Op::f:                              \
+    done.emplace(n, T(f(arg(0), arg(1)))); \
+    break;
 #include "ad/derivatives.def"
-          default: throw std::logic_error("ad::Symbol::evaluate: an operation without a value");
+          default:
+            throw std::logic_error("ad::Symbol::evaluate: an operation without a value");
         }
     }
   }
@@ -426,8 +483,11 @@ inline Piece number_piece(double v, Style style) {
   std::string s = fmt::format("{}", v);
   if (style == Style::latex) {
     constexpr double pi = std::numbers::pi, two_root = 2 * std::numbers::inv_sqrtpi;
-    const std::pair<double, const char*> known[] = {{pi, "\\pi"}, {pi / 2, "\\frac{\\pi}{2}"}, {std::numbers::ln2, "\\ln 2"},
-                                                    {std::numbers::ln10, "\\ln 10"}, {two_root, "\\frac{2}{\\sqrt{\\pi}}"}};
+    const std::pair<double, const char*> known[] = {{pi, "\\pi"},
+                                                    {pi / 2, "\\frac{\\pi}{2}"},
+                                                    {std::numbers::ln2, "\\ln 2"},
+                                                    {std::numbers::ln10, "\\ln 10"},
+                                                    {two_root, "\\frac{2}{\\sqrt{\\pi}}"}};
     for (const auto& [x, latex] : known)
       if (std::abs(v) == x) return {(v < 0 ? "-" : "") + std::string(latex), v < 0 ? Level::prefix : Level::function};
     if (std::isinf(v)) return {v < 0 ? "-\\infty" : "\\infty", v < 0 ? Level::prefix : Level::atom};
@@ -435,7 +495,10 @@ inline Piece number_piece(double v, Style style) {
     if (const auto e = s.find('e'); e != std::string::npos) {
       const std::string mantissa = s.substr(0, e);
       const std::string power = fmt::format("10^{{{}}}", std::stoi(s.substr(e + 1)));
-      return {mantissa == "1" ? power : mantissa == "-1" ? "-" + power : mantissa + " \\cdot " + power, v < 0 ? Level::prefix : Level::product};
+      return {mantissa == "1"    ? power
+              : mantissa == "-1" ? "-" + power
+                                 : mantissa + " \\cdot " + power,
+              v < 0 ? Level::prefix : Level::product};
     }
   }
   return {s, s.starts_with('-') ? Level::prefix : Level::atom};
@@ -444,11 +507,13 @@ inline Piece number_piece(double v, Style style) {
 /// LaTeX of a word: a Greek letter, a single letter, digits, or upright.
 inline std::string latex_word(const std::string& word) {
   static const std::set<std::string, std::less<>> greek = {
-      "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
-      "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "varepsilon", "varphi", "ell",
-      "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"};
+      "alpha",   "beta",   "gamma",  "delta", "epsilon", "zeta",       "eta",    "theta", "iota",
+      "kappa",   "lambda", "mu",     "nu",    "xi",      "pi",         "rho",    "sigma", "tau",
+      "upsilon", "phi",    "chi",    "psi",   "omega",   "varepsilon", "varphi", "ell",   "Gamma",
+      "Delta",   "Theta",  "Lambda", "Xi",    "Pi",      "Sigma",      "Phi",    "Psi",   "Omega"};
   if (greek.contains(word)) return '\\' + word;
-  const bool letters = std::all_of(word.begin(), word.end(), [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; });
+  const bool letters =
+      std::all_of(word.begin(), word.end(), [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; });
   return letters && word.size() > 1 ? "\\mathrm{" + word + "}" : word;
 }
 /// LaTeX of a name: "W_rec[0,1]" is W with the indices rec, 0 and 1; "h_t-1" has the index t-1, "x12" the index 12.
@@ -479,22 +544,43 @@ inline std::string latex_name(const std::string& name) {
 /// LaTeX of a function whose name LaTeX knows; "" for one that has a notation of its own or none.
 inline std::string latex_function(Op op, std::string_view name) {
   switch (op) {
-    case Op::sin: case Op::cos: case Op::tan: case Op::sinh: case Op::cosh: case Op::tanh: case Op::min: case Op::max:
+    case Op::sin:
+    case Op::cos:
+    case Op::tan:
+    case Op::sinh:
+    case Op::cosh:
+    case Op::tanh:
+    case Op::min:
+    case Op::max:
       return "\\" + std::string(name);
-    case Op::asin: return "\\arcsin";
-    case Op::acos: return "\\arccos";
-    case Op::atan: return "\\arctan";
-    case Op::asinh: return "\\operatorname{arsinh}";
-    case Op::acosh: return "\\operatorname{arcosh}";
-    case Op::atanh: return "\\operatorname{artanh}";
-    case Op::log: return "\\ln";
-    case Op::log2: return "\\log_{2}";
-    case Op::log10: return "\\log_{10}";
-    case Op::tgamma: return "\\Gamma";
-    case Op::lgamma: return "\\ln\\Gamma";
-    case Op::digamma: return "\\psi";
-    case Op::sigmoid: return "\\sigma";
-    default: return "\\operatorname{" + std::string(name) + "}";
+    case Op::asin:
+      return "\\arcsin";
+    case Op::acos:
+      return "\\arccos";
+    case Op::atan:
+      return "\\arctan";
+    case Op::asinh:
+      return "\\operatorname{arsinh}";
+    case Op::acosh:
+      return "\\operatorname{arcosh}";
+    case Op::atanh:
+      return "\\operatorname{artanh}";
+    case Op::log:
+      return "\\ln";
+    case Op::log2:
+      return "\\log_{2}";
+    case Op::log10:
+      return "\\log_{10}";
+    case Op::tgamma:
+      return "\\Gamma";
+    case Op::lgamma:
+      return "\\ln\\Gamma";
+    case Op::digamma:
+      return "\\psi";
+    case Op::sigmoid:
+      return "\\sigma";
+    default:
+      return "\\operatorname{" + std::string(name) + "}";
   }
 }
 
@@ -507,16 +593,26 @@ inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
   }
   const std::string& x = a[0].text;
   switch (n.op) {
-    case Op::copy: return a[0];
-    case Op::sqrt: return {"\\sqrt{" + x + "}", Level::power};
-    case Op::cbrt: return {"\\sqrt[3]{" + x + "}", Level::power};
-    case Op::exp: return {"e^{" + x + "}", Level::power};
-    case Op::exp2: return {"2^{" + x + "}", Level::power};
-    case Op::abs: return {"\\left|" + x + "\\right|", Level::atom};
-    case Op::floor: return {"\\left\\lfloor " + x + "\\right\\rfloor", Level::atom};
-    case Op::ceil: return {"\\left\\lceil " + x + "\\right\\rceil", Level::atom};
-    case Op::polygamma: return {"\\psi^{(" + x + ")}\\left(" + a[1].text + "\\right)", Level::function};
-    default: break;
+    case Op::copy:
+      return a[0];
+    case Op::sqrt:
+      return {"\\sqrt{" + x + "}", Level::power};
+    case Op::cbrt:
+      return {"\\sqrt[3]{" + x + "}", Level::power};
+    case Op::exp:
+      return {"e^{" + x + "}", Level::power};
+    case Op::exp2:
+      return {"2^{" + x + "}", Level::power};
+    case Op::abs:
+      return {"\\left|" + x + "\\right|", Level::atom};
+    case Op::floor:
+      return {"\\left\\lfloor " + x + "\\right\\rfloor", Level::atom};
+    case Op::ceil:
+      return {"\\left\\lceil " + x + "\\right\\rceil", Level::atom};
+    case Op::polygamma:
+      return {"\\psi^{(" + x + ")}\\left(" + a[1].text + "\\right)", Level::function};
+    default:
+      break;
   }
   const std::string f = latex_function(n.op, name);
   const bool is_word = n.op != Op::tgamma && n.op != Op::lgamma && n.op != Op::digamma && n.op != Op::sigmoid;
@@ -538,16 +634,26 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
     return Piece{std::move(left) + (plain ? sign : latex) + need(1, inside, true), level};
   };
   switch (n.kind) {
-    case Node::number: return number_piece(n.value, style);
-    case Node::name: return {plain ? n.text : latex_name(n.text), Level::atom};
-    case Node::less: return infix(" < ", " < ", Level::compare);
-    case Node::greater: return infix(" > ", " > ", Level::compare);
-    case Node::less_equal: return infix(" <= ", " \\le ", Level::compare);
-    case Node::greater_equal: return infix(" >= ", " \\ge ", Level::compare);
-    case Node::equal: return infix(" == ", " = ", Level::compare);
-    case Node::not_equal: return infix(" != ", " \\ne ", Level::compare);
-    case Node::both: return infix(" && ", " \\land ", Level::both);
-    case Node::either: return infix(" || ", " \\lor ", Level::either);
+    case Node::number:
+      return number_piece(n.value, style);
+    case Node::name:
+      return {plain ? n.text : latex_name(n.text), Level::atom};
+    case Node::less:
+      return infix(" < ", " < ", Level::compare);
+    case Node::greater:
+      return infix(" > ", " > ", Level::compare);
+    case Node::less_equal:
+      return infix(" <= ", " \\le ", Level::compare);
+    case Node::greater_equal:
+      return infix(" >= ", " \\ge ", Level::compare);
+    case Node::equal:
+      return infix(" == ", " = ", Level::compare);
+    case Node::not_equal:
+      return infix(" != ", " \\ne ", Level::compare);
+    case Node::both:
+      return infix(" && ", " \\land ", Level::both);
+    case Node::either:
+      return infix(" || ", " \\lor ", Level::either);
     case Node::choose: {
       if (plain) return {"select(" + a[0].text + ", " + a[1].text + ", " + a[2].text + ")", Level::atom};
       constexpr std::string_view open = "\\begin{cases}", close = "\\end{cases}";
@@ -556,9 +662,11 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
         rest = rest.substr(open.size(), rest.size() - open.size() - close.size());
       else
         rest = " " + rest + " & \\text{otherwise} ";
-      return {std::string(open) + " " + a[1].text + " & " + a[0].text + " \\\\" + rest + std::string(close), Level::either};
+      return {std::string(open) + " " + a[1].text + " & " + a[0].text + " \\\\" + rest + std::string(close),
+              Level::either};
     }
-    case Node::call: break;
+    case Node::call:
+      break;
   }
   switch (n.op) {
     case Op::add:
@@ -586,13 +694,16 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
         return {std::move(left) + "/" + need(1, Level::function), Level::product};
       }
       const bool minus = a[0].negative() && a[0].level > Level::sum;
-      return {(minus ? "-" : "") + ("\\frac{" + a[0].text.substr(minus ? 1 : 0) + "}{" + a[1].text + "}"), minus ? Level::prefix : Level::power};
+      return {(minus ? "-" : "") + ("\\frac{" + a[0].text.substr(minus ? 1 : 0) + "}{" + a[1].text + "}"),
+              minus ? Level::prefix : Level::power};
     }
     case Op::pow: {
       std::string base = need(0, Level::atom);
-      return {plain ? std::move(base) + "^" + need(1, Level::atom) : std::move(base) + "^{" + a[1].text + "}", Level::power};
+      return {plain ? std::move(base) + "^" + need(1, Level::atom) : std::move(base) + "^{" + a[1].text + "}",
+              Level::power};
     }
-    default: return write_function(n, std::move(a), style);
+    default:
+      return write_function(n, std::move(a), style);
   }
 }
 

@@ -213,11 +213,13 @@ class Variable {
 #define AD_UNARY(name, ...) AD_CHAIN1(name, name)
 #define AD_BINARY(name, ...) AD_PAIR(name, name) AD_PAIR_PRODUCTS(name) AD_PASSIVE(name, name)
 #include "ad/derivatives.def"
-  AD_PAIR(operator+, add)
-  AD_PASSIVE(operator+, add) AD_FUSE(operator+, plus) AD_PAIR(operator-, sub) AD_PASSIVE(operator-, sub)
-      AD_FUSE(operator-, minus) AD_PAIR(operator/, div) AD_PASSIVE(operator/, div)
-          AD_PAIR_PRODUCTS(operator/) template <std::same_as<Product> P, std::same_as<Variable> W>
-          [[gnu::always_inline]] friend Variable operator+(P&& p, const W& w) {
+  // clang-format off
+  AD_PAIR(operator+, add) AD_PASSIVE(operator+, add) AD_FUSE(operator+, plus)
+  AD_PAIR(operator-, sub) AD_PASSIVE(operator-, sub) AD_FUSE(operator-, minus)
+  AD_PAIR(operator/, div) AD_PASSIVE(operator/, div) AD_PAIR_PRODUCTS(operator/)
+      // clang-format on
+      template <std::same_as<Product> P, std::same_as<Variable> W>
+      [[gnu::always_inline]] friend Variable operator+(P&& p, const W& w) {
     return plus(w, p);
   }
   [[gnu::always_inline]] friend Product operator*(const Operand& x, const Variable& z) {
