@@ -67,6 +67,7 @@ struct Matrices {
   static const BlockOperand* operands(const Tape& t, const Block& b) { return t.store_.operand.data() + b.operand; }
   static const BlockOperand& operand_at(const Tape& t, Id i) { return t.store_.operand[i]; }
   static const Block& block(const Tape& t, Id i) { return t.store_.block[i]; }
+  static Block& block(Tape& t, Id i) { return t.store_.block[i]; }
   static double* number(const Tape& t, Id i) { return t.store_.number.data() + i; }
 
   static const double* data(const Tape& t, Id first, Id owner) {
