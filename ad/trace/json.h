@@ -36,13 +36,16 @@ std::string json(const Trace<T>& t) {
     const Row<T>& r = t.rows[i];
     all += fmt::format("{}\n  {{\"id\": {}, \"node\": {}, \"name\": {}, \"operation\": {}", i == 0 ? "" : ",", r.id, json_text(r.node()), json_text(r.name), json_text(r.operation));
     if (r.folded > 1) all += fmt::format(", \"folded\": {}", r.folded);
-    all += fmt::format(", \"operands\": [{}], \"value\": {}", fmt::join(r.operands, ", "), json_number(r.value));
-    if (t.has_tangents) all += ", \"tangent\": " + json_number(r.tangent);
+    all += fmt::format(", \"operands\": [{}]", fmt::join(r.operands, ", "));
+    if (r.folded == 1) all += ", \"value\": " + json_number(r.value);
+    if (r.folded == 1 && t.has_tangents) all += ", \"tangent\": " + json_number(r.tangent);
     if (t.has_adjoints) {
-      all += ", \"adjoint\": " + json_number(r.adjoint) + ", \"hands_out\": [";
+      if (r.folded == 1) all += ", \"adjoint\": " + json_number(r.adjoint);
+      all += ", \"hands_out\": [";
       for (std::size_t k = 0; k < r.hands_out.size(); ++k) {
         const HandOut<T>& h = r.hands_out[k];
-        all += fmt::format("{}{{\"to\": {}, \"label\": {}, \"partial\": {}, \"amount\": {}}}", k == 0 ? "" : ", ", h.to, json_text(h.label), json_text(h.partial.plain()), json_number(h.amount));
+        all += fmt::format("{}{{\"to\": {}, \"label\": {}, ", k == 0 ? "" : ", ", h.to, json_text(h.label));
+        all += "\"partial\": " + json_text(h.whole.empty() ? h.partial.plain() : h.whole) + (h.whole.empty() ? ", \"amount\": " : ", \"norm\": ") + json_number(h.amount) + "}";
       }
       all += "]";
     }

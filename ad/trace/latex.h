@@ -28,7 +28,7 @@ std::string latex(const Trace<T>& t, const Look& look = {}) {
       for (std::size_t k = 0; k < r.hands_out.size(); ++k) {
         const HandOut<T>& h = r.hands_out[k];
         const std::string bar = "\\bar{" + Symbol(h.label).latex() + "}";
-        all += (k == 0 ? "" : ",\\; ") + math(bar + " \\mathrel{+}= " + (Symbol("g") * h.partial).latex());
+        all += (k == 0 ? "" : ",\\; ") + math(bar + " \\mathrel{+}= " + (h.whole.empty() ? (Symbol("g") * h.partial).latex() : "\\text{" + h.whole + "}"));
       }
     }
     all += " \\\\\n";

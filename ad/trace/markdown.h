@@ -20,7 +20,7 @@ std::string markdown(const Trace<T>& t, const Look& look = {}) {
     if (t.has_adjoints) {
       all += number(r.adjoint);
       for (std::size_t k = 0; k < r.hands_out.size(); ++k)
-        all += (k == 0 ? "" : "<br>") + code(hand_out_text(r.hands_out[k])) + " " + detail::amount_text(r.hands_out[k].amount, look.decimals);
+        all += (k == 0 ? "" : "<br>") + code(hand_out_text(r.hands_out[k])) + " " + detail::amount_text(r.hands_out[k], look.decimals);
       all += " |";
     }
     while (all.ends_with(' ')) all.pop_back();

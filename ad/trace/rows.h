@@ -2,9 +2,8 @@
 #pragma once
 
 #include "ad/check.h"
+#include "ad/matrix.h"
 #include "ad/symbol.h"
-
-#include <optional>
 
 namespace ad {
 
@@ -15,14 +14,16 @@ struct HandOut {
   std::string label;  // the operand, as the rows call it
   Symbol partial;     // the table's formula in the operands' names: 1 - v7^2
   T adjoint, amount;
+  std::string whole{};  // of an operation on matrices: what is added, "W^T*g", g its adjoint; amount is the norm
 };
 
-/// An operation. A fused entry w + x * z is two rows: the product, which has no number of its own, then the sum.
+/// An operation. A fused entry w + x * z is two rows: the product, which has no number of its own, then the sum. An
+/// operation on matrices is a row for what it does, and one for each element.
 template <class T>
 struct Row {
   Id id;                  // of the entry
   bool numbered = true;   // false for the product inside a fused entry
-  std::size_t folded = 1; // entries this row stands for: id .. id + folded - 1
+  std::size_t folded = 1; // variables this row stands for: id .. id + folded - 1
   Op op;
   std::string label;      // "h[0]", or "v7" for a variable without a name
   std::string name;       // as given, or empty
@@ -47,6 +48,7 @@ struct View {
   Id first = 1, last = UINT32_MAX;
   bool numbers = false;       // operands are called v7 even where they have a name
   bool fold_inputs = false;   // one row for all elements of a matrix or vector of inputs
+  Id elements = 8;            // of a matrix on the tape, show no more than these
 };
 
 template <class T>
@@ -104,12 +106,10 @@ class Reader {
     const std::string n = numbers_ ? "" : name(i);
     return n.empty() ? fmt::format("v{}", i) : n;
   }
-  /// The first or second operand as a number. A plain one has no entry: it stands in place of the partial nobody needs;
-  /// of a product it is the partial of its partner.
+  /// The first or second operand as a number.
   T operand_value(const Entry<T>& e, bool second) const {
-    if (const Id i = second ? e.b : e.a) return tape_.value_of(i);
-    if (e.op == Op::sub_mul) return -(second ? e.pa : e.pb);
-    return (e.op == Op::mul || e.op == Op::fma) != second ? e.pb : e.pa;
+    const Id i = second ? e.b : e.a;
+    return i ? tape_.value_of(i) : constant_of(e);
   }
   std::string operand(Id i, const T& plain, bool after_sign = false) const {
     return i ? label(i) : operand_text(plain, after_sign);
@@ -123,17 +123,63 @@ class Reader {
       if (i == 0) return static_cast<double>(plain);
     return Symbol(operand(i, plain, true));
   }
+
+  /// The operation on matrices that variable i belongs to, if any.
+  const ad::Block<T>* block(Id i) const {
+    const ad::Block<T>* b = tape_.block_before(i);
+    return b && i < b->end ? b : nullptr;
+  }
+  Op op(Id i) const { return block(i) ? (block(i)->rule->name == std::string_view("input") ? Op::input : Op::custom) : tape_.entry_of(i).op; }
+  /// A matrix: "W" if its elements are W[0,0], ..., else its variables; "[3 x 1]" for plain numbers.
+  std::string run_label(Id first, Id rows, Id cols) const {
+    const std::string n = numbers_ ? "" : name(first);
+    if (n.ends_with(']')) return n.substr(0, n.find('['));
+    return rows * cols == 1 ? label(first) : fmt::format("v{}..v{}", first, first + rows * cols - 1);
+  }
+  std::string run_label(const BlockOperand& q) const {
+    return q.owner == BlockOperand::none ? fmt::format("[{} x {}]", q.rows, q.cols) : run_label(q.first, q.rows, q.cols);
+  }
+  std::string operation(const ad::Block<T>& b) const {
+    if constexpr (!std::is_same_v<T, double>) return b.rule->name;
+    else {
+      const BlockOperand* q = Matrices::operands(tape_, b);
+      const std::string name = b.rule->name;
+      std::string all;
+      const auto add = [&](const std::string& term) { all += (all.empty() ? "" : " + ") + term; };
+      if (name == "affine") {
+        for (Id k = 0; k < b.extra; ++k) add(run_label(q[2 * k]) + "*" + run_label(q[2 * k + 1]));
+        for (Id k = 2 * b.extra; k < b.operands; ++k) add(run_label(q[k]));
+      } else if (name == "combination") {
+        add(operand_text(b.s, false) + "*" + run_label(q[0]));
+        if (b.operands == 2) add(operand_text(b.t, true) + "*" + run_label(q[1]));
+      } else if (name == "scaled") {
+        add(label(b.extra) + "*" + run_label(q[0]));
+      } else if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0]))) {
+        add(run_label(q[0]) + " " + name + " " + run_label(q[1]));
+      } else if (b.operands == 0) {
+        return name;
+      } else {
+        all = name == "log" ? "ln(" : name + "(";
+        for (Id k = 0; k < b.operands; ++k) all += (k == 0 ? "" : ", ") + run_label(q[k]);
+        all += ")";
+      }
+      return all;
+    }
+  }
+
   std::string product(const Entry<T>& e) const {
     return operand(e, false) + "*" + operand(e, true, true);
   }
 
   Symbol formula(Id i) const {
+    if (block(i)) return Symbol(operation(i));
     const Entry<T>& e = tape_.entry_of(i);
     if (e.op == Op::input || e.op == Op::constant || e.op == Op::custom) return Symbol(operation(i));
     return apply(e.op, symbol(e, false), symbol(e, true), e.c ? Symbol(label(e.c)) : Symbol());
   }
 
   std::string operation(Id i) const {
+    if (const ad::Block<T>* b = block(i)) return operation(*b);
     const Entry<T>& e = tape_.entry_of(i);
     const OpText op = op_text(e.op);
     const std::string name(written_name(e.op));
@@ -195,6 +241,7 @@ enum class Part { all, product, rest };
 template <class T>
 std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part part = Part::all) {
   std::vector<HandOut<T>> all;
+  if (r.block(i)) return all;
   const Entry<T>& e = r.tape().entry_of(i);
   if (e.op <= Op::detach || is_zero(g)) return all;
   const auto partials = r.partials(i);
@@ -204,6 +251,46 @@ std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part par
   };
   if (part != Part::rest) add(e.a, e.pa, 0), add(e.b, e.pb, 1);
   if (part != Part::product) add(e.c, T(1), 2);
+  return all;
+}
+
+/// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. The part of a
+/// product's matrix, G X^T, is added to others like it later, when the sweep comes to that matrix.
+inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b, const double* adjoint) {
+  std::vector<HandOut<double>> all;
+  const TapeOf<double>& tape = r.tape();
+  const BlockOperand* q = Matrices::operands(tape, b);
+  const std::string name = b.rule->name;
+  static const std::vector<Formula> rows = ad::table();
+  if (b.operands == 0 || std::all_of(adjoint + b.first, adjoint + b.end, [](double g) { return g == 0; })) return all;
+  Array<double> given(tape.length() + 1, 0.);
+  std::copy(adjoint + b.before, adjoint + b.end, given.begin() + b.before);
+  b.rule->pullback(tape, b, given.data());
+  const Matrices::ConstMap G(adjoint + b.first, b.rows, b.cols);
+  for (Id k = 0; k < b.operands; ++k) {
+    const auto same_run = [&](const BlockOperand& o) { return o.first == q[k].first; };
+    if (!Matrices::active(q[k]) || std::any_of(q, q + k, same_run)) continue;
+    HandOut<double> h{q[k].first, r.run_label(q[k]), 0, 0, Matrices::of(given.data(), q[k]).norm(), ""};
+    const bool factor = name == "affine" && k < 2 * b.extra;
+    if (factor && k % 2 == 0) {
+      h.amount = (G * Matrices::values(tape, q[k + 1]).transpose()).norm();
+      h.whole = "g*" + r.run_label(q[k + 1]) + "^T";
+    } else if (factor) {
+      h.whole = r.run_label(q[k - 1]) + "^T*g";
+    } else if (name == "affine") {
+      h.whole = "g";
+    } else if (name == "combination") {
+      h.whole = operand_text(k == 0 ? b.s : b.t, true) + "*g";
+    } else {
+      h.whole = "J^T*g";  // J: of this operation
+      for (const Formula& f : rows)
+        if (name == op_text(f.op).name && f.operands == b.operands) {
+          const Symbol x(r.run_label(q[0])), z(r.run_label(q[b.operands - 1]));
+          h.whole = (Symbol("g") * formula(f.op, x, z, 0, Symbol(r.run_label(b.first, b.rows, b.cols))).partial[k]).plain();
+        }
+    }
+    all.push_back(std::move(h));
+  }
   return all;
 }
 
@@ -224,12 +311,43 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       scopes[i].second = scopes[i].second || s.name == view.scope;
     }
   const auto base = [&](Id i) {  // of "W[0,1]" it is "W"; only inputs have one
-    const std::string n = tape.entry_of(i).op == Op::input ? r.name(i) : "";
+    const std::string n = !r.block(i) && r.op(i) == Op::input ? r.name(i) : "";
     return n.substr(0, n.ends_with(']') ? n.find('[') : 0);
   };
 
   bool one_file = true;
   for (Id i = std::max<Id>(1, view.first); i <= std::min(view.last, tape.length()); ++i) {
+    if (const ad::Block<T>* b = r.block(i)) {  // its run may begin a few variables later
+      const Id size = b->rows * b->cols;
+      i = b->end - 1;
+      if (!view.scope.empty() && !scopes[b->first].second) continue;
+      const auto row_of = [&](Id k) {
+        return Row<T>{k, true, 1, r.op(k), r.label(k), r.name(k), r.name(k), Symbol(r.label(k)), {}, tape.value_of(k),
+                      t.has_tangents ? tape.tangent(k) : T(0), t.has_adjoints ? tape.adjoint(k) : T(0), {}, tape.line_of(b->before), scopes[b->first].first};
+      };
+      Row<T> whole = row_of(b->first);
+      const std::string name = r.run_label(b->first, b->rows, b->cols);
+      whole.name = r.name(b->first).empty() ? "" : name;
+      whole.operation = (whole.name.empty() ? "" : whole.name + " = ") + r.operation(*b);
+      whole.folded = size;
+      if (size != 1) whole.operation += fmt::format("  {} x {}", b->rows, b->cols);
+      if constexpr (std::is_same_v<T, double>) {
+        for (Id k = 0; k < b->operands; ++k)
+          if (Matrices::active(Matrices::operands(tape, *b)[k])) whole.operands.push_back(Matrices::operands(tape, *b)[k].first);
+        if (t.has_adjoints) whole.hands_out = detail::hand_outs(r, *b, &tape.adjoint(1) - 1);
+      }
+      const bool input = b->operands == 0 && whole.op == Op::input;
+      t.rows.push_back(std::move(whole));
+      const Id shown = size == 1 || (input && view.fold_inputs) ? 0 : std::min(size, view.elements);
+      for (Id k = 0; k < shown; ++k) t.rows.push_back(row_of(b->first + k));
+      if (shown != 0 && shown < size) {
+        Row<T> rest = row_of(b->first + shown);
+        rest.folded = size - shown;
+        rest.operation = fmt::format("({} more)", rest.folded);
+        t.rows.push_back(std::move(rest));
+      }
+      continue;
+    }
     if (!view.scope.empty() && !scopes[i].second) continue;
     const Entry<T>& e = tape.entry_of(i);
     const T zero(0), adjoint = t.has_adjoints ? tape.adjoint(i) : zero, tangent = t.has_tangents ? tape.tangent(i) : zero;
@@ -281,18 +399,23 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
   Trace<T> t = trace(tape, view);
   const detail::Reader<T> r(tape, view.numbers);
   const std::string name = r.name(top).empty() ? "f" : r.name(top);
-  const std::string f = top <= 200 ? r.formula_of(top).plain() : "";
+  const std::string f = top <= 200 && tape.blocks().empty() ? r.formula_of(top).plain() : "";
   t.title = name + " = " + (f.empty() || f.size() > 60 ? r.operation(top) : f);
   if (t.has_tangents) {
     std::string seeds;
     int count = 0;
     for (Id i = 1; i <= tape.length(); ++i)
-      if (tape.entry_of(i).op <= Op::constant && !is_zero(tape.tangent(i)) && ++count <= 3)
+      if (r.op(i) <= Op::constant && !is_zero(tape.tangent(i)) && ++count <= 3)
         seeds += fmt::format("{} d{} = {}", count == 1 ? "" : ",", r.name(i).empty() ? fmt::format("v{}", i) : r.name(i), detail::operand_text(tape.tangent(i), false));
     t.title += count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
   }
   if constexpr (std::is_floating_point_v<T>) {
-    if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
+    if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1) && !tape.blocks().empty()) {
+      T below(0);
+      for (Id i = 1; i <= tape.length(); ++i)
+        if (r.op(i) <= Op::constant) below += flow(tape.adjoint(i), tape.tangent(i));
+      t.closing = fmt::format("pairing, sum of adjoint * tangent = {:.6f} over the inputs, {:.6f} at the result", below, tape.tangent(top));
+    } else if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
       const auto p = pairing(tape, y);
       t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;
       if (p.ok && !p.edits.empty()) t.closing += p.text.substr(p.text.find('\n'));
@@ -319,14 +442,28 @@ std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<
   const Id top = tape.check(y, "adjoint_steps(tape, y)");
   const detail::Reader<T> r(tape, view.numbers);
   std::vector<AdjointStep<T>> steps;
-  std::vector<T> adjoint(top + 1, T(0));
+  Array<T> adjoint(tape.length() + 1, T(0));
   adjoint[top] = T(1);
   for (Id i = top; i > 0; --i) {
-    if (tape.entry_of(i).op <= Op::constant) continue;
-    auto out = detail::hand_outs(r, i, adjoint[i]);
-    for (const auto& h : out) adjoint[h.to] += h.amount;
-    steps.push_back({i, r.label(i), r.operation(i), adjoint[i], std::move(out), adjoint});
+    AdjointStep<T> step{i, r.label(i), r.operation(i), adjoint[i], {}, {}};
+    if (const ad::Block<T>* b = r.block(i)) {
+      step.entry = b->first;
+      step.label = r.run_label(b->first, b->rows, b->cols);
+      i = b->before;
+      if (b->gather) b->gather(tape, *b, adjoint.data());
+      if constexpr (std::is_same_v<T, double>) step.hands_out = detail::hand_outs(r, *b, adjoint.data());
+      b->rule->pullback(tape, *b, adjoint.data());
+      if (b->operands == 0 && r.op(b->first) == Op::input) continue;
+    } else if (tape.entry_of(i).op <= Op::constant) {
+      continue;
+    } else {
+      step.hands_out = detail::hand_outs(r, i, adjoint[i]);
+      for (const auto& h : step.hands_out) adjoint[h.to] += h.amount;
+    }
+    step.so_far.assign(adjoint.begin(), adjoint.begin() + top + 1);
+    steps.push_back(std::move(step));
   }
+  if (!steps.empty()) steps.back().so_far.assign(adjoint.begin(), adjoint.begin() + top + 1);  // with what was gathered
   return steps;
 }
 
