@@ -43,13 +43,45 @@ inline rnn::Network<double> generic_network(rnn::Activation activation, rnn::Los
   net.h_0 = random.normal(d, 1, 0.7);
   return net;
 }
+/// No u comes near the kink of relu.
 inline rnn::Sequence<double> generic_sequence(const rnn::Network<double>& net, Eigen::Index length = 7,
                                               std::uint64_t seed = 2) {
   rnn::Random random(seed);
   rnn::Sequence<double> sequence{random.normal(net.n(), length), random.normal(net.m(), length)};
   if (net.loss != rnn::Loss::squared)
     sequence.target = (0.5 + 0.3 * sequence.target.array().max(-1.5).min(1.5)).matrix();
-  return sequence;
+  const bool kink = net.activation == rnn::Activation::relu && rnn::run(net, sequence).u.cwiseAbs().minCoeff() < 0.05;
+  return kink ? generic_sequence(net, length, seed + 1) : sequence;
+}
+
+/// df/dt at t = 0 from four values of f. With h = 1e-3, truncation h^4 f^(5) / 30 and rounding 1e-16 |f| / h are both some
+/// 1e-13 of f: `by_differences` is the tolerance with room for a sum over a sequence.
+template <class F>
+double slope(F&& f) {
+  constexpr double h = 1e-3;
+  return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
+}
+inline constexpr double by_differences = 1e-9;
+
+/// The gradient at `at`: f is called with one number moved at a time.
+template <class F>
+rnn::VectorX<double> slopes(F&& f, const rnn::VectorX<double>& at) {
+  rnn::VectorX<double> g(at.size());
+  for (Eigen::Index i = 0; i < at.size(); ++i)
+    g(i) = slope([&](double t) {
+      rnn::VectorX<double> moved = at;
+      moved(i) += t;
+      return f(moved);
+    });
+  return g;
+}
+
+/// How a gradient changes as `at` moves along V.
+template <class F>
+rnn::VectorX<double> slope_of_gradient(F&& gradient, const rnn::VectorX<double>& at, const rnn::VectorX<double>& V) {
+  constexpr double h = 1e-3;
+  const auto g = [&](double t) -> rnn::VectorX<double> { return gradient(at + t * V); };
+  return (8 * (g(h) - g(-h)) - (g(2 * h) - g(-2 * h))) / (12 * h);
 }
 
 inline constexpr rnn::Activation activations[] = {rnn::Activation::tanh, rnn::Activation::relu,
