@@ -1,7 +1,9 @@
 // Memory for the long arrays of a tape: on cache lines, in large pages where there is much of it, without first values.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -10,6 +12,9 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#endif
+#if defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 namespace ad {
@@ -41,6 +46,22 @@ struct Allocator {
   }
   bool operator==(const Allocator&) const { return true; }
 };
+
+#if defined(__SSE2__) && defined(__x86_64__)
+inline constexpr bool can_stream = true;
+// Writes past the caches: a line that will not be read soon is not fetched only to be overwritten.
+[[gnu::always_inline]] inline void stream(double* to, double a, double b) { _mm_stream_pd(to, _mm_set_pd(b, a)); }
+[[gnu::always_inline]] inline void stream(std::uint32_t* to, std::uint32_t a, std::uint32_t b, std::uint32_t c,
+                                          std::uint32_t d) {
+  const auto i = [](std::uint32_t x) { return static_cast<int>(x); };
+  _mm_stream_si128(reinterpret_cast<__m128i*>(to), _mm_set_epi32(i(d), i(c), i(b), i(a)));
+}
+[[gnu::always_inline]] inline void stream(double* to, double a) {
+  _mm_stream_si64(reinterpret_cast<long long*>(to), std::bit_cast<long long>(a));
+}
+#else
+inline constexpr bool can_stream = false;
+#endif
 
 template <class T>
 using Array = std::vector<T, Allocator<T>>;

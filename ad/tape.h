@@ -46,13 +46,23 @@ struct Cursor {
   std::uint32_t generation = UINT32_MAX;  // of the variables that belong here
   TapeOf<T>* tape = nullptr;
 
+  static constexpr Id far = 800'000;  // entries from here on, 32 MB, are taken to outlive the caches
+
   bool has_room() const { return size < limit; }
   /// A new entry; there is room.
   [[gnu::always_inline]] Id push(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c) {
     const Id i = size;
+    size = i + 1;
+    if constexpr (can_stream && std::is_same_v<T, double>) {
+      if (i >= far) {
+        stream(&entry[i].pa, pa, pb);
+        stream(&entry[i].a, a, b, c, static_cast<std::uint32_t>(op));
+        stream(value + i, v);
+        return i;
+      }
+    }
     entry[i] = Entry<T>{pa, pb, a, b, c, op};
     value[i] = v;
-    size = i + 1;
     return i;
   }
   void make_room(Where where) {
