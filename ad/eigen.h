@@ -136,18 +136,35 @@ auto tangent(const TapeOf<T>& tape, const Eigen::DenseBase<M>& x) {
   return x.derived().unaryExpr([&tape](const typename M::Scalar& v) -> T { return tape.tangent(v); }).eval();
 }
 
-// Every unary function of the table on arrays, element by element.
+// Every function of the table on arrays, element by element. Being constrained, they go before those Eigen has itself.
+template <class A>
+concept Elementwise = requires {
+  typename A::Scalar;
+};
 #define AD_UNARY(name, ...)                                                \
-  template <class A>                                                       \
+  template <Elementwise A>                                                 \
   auto name(const Eigen::ArrayBase<A>& x) {                                \
     using S = typename A::Scalar;                                          \
     return x.derived().unaryExpr([](const S& s) -> S { return name(s); }); \
   }
 #define AD_BINARY(name, ...)                                                                            \
-  template <class A, class B>                                                                           \
+  template <Elementwise A, Elementwise B>                                                               \
   auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                               \
     using S = typename A::Scalar;                                                                       \
-    return x.derived().binaryExpr(z.derived(), [](const S& s, const S& t) -> S { return name(s, t); }); \
+    using T = typename B::Scalar;                                                                       \
+    return x.derived().binaryExpr(                                                                      \
+        z.derived(), [](const S& s, const T& t) -> std::common_type_t<S, T> { return name(s, t); });    \
+  }                                                                                                     \
+  template <Elementwise A, std::convertible_to<typename A::Scalar> U>                                   \
+  auto name(const Eigen::ArrayBase<A>& x, const U& z) {                                                 \
+    using S = typename A::Scalar;                                                                       \
+    return x.derived().unaryExpr([z](const S& s) -> S { return name(s, z); });                          \
+  }                                                                                                     \
+  template <class U, Elementwise A>                                                                     \
+  requires std::convertible_to<U, typename A::Scalar>                                                   \
+  auto name(const U& x, const Eigen::ArrayBase<A>& z) {                                                 \
+    using S = typename A::Scalar;                                                                       \
+    return z.derived().unaryExpr([x](const S& s) -> S { return name(x, s); });                          \
   }
 #include "ad/derivatives.def"
 
