@@ -147,17 +147,29 @@ struct Dual {
   friend Dual fma(const Dual& x, const Dual& z, const Dual& w) { return x * z + w; }
 
 #define AD_COMPARE(op)                                                                 \
-  friend bool operator op(const Dual& x, const Dual& z) { return x.value op z.value; } \
+  friend auto operator op(const Dual& x, const Dual& z) { return x.value op z.value; } \
   template <Passive<Dual, T> U>                                                        \
-  friend bool operator op(const Dual& x, const U& z) {                                 \
+  friend auto operator op(const Dual& x, const U& z) {                                 \
     return x.value op T(z);                                                            \
   }                                                                                    \
   template <Passive<Dual, T> U>                                                        \
-  friend bool operator op(const U& x, const Dual& z) {                                 \
+  friend auto operator op(const U& x, const Dual& z) {                                 \
     return T(x) op z.value;                                                            \
   }
   AD_COMPARE(<) AD_COMPARE(>) AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
 #undef AD_COMPARE
+
+  /// Over formulas a comparison is a formula too: both branches, value and tangent.
+  template <class C>
+  requires(!std::same_as<C, bool>)
+  friend Dual select(const C& condition, const Dual& a, const Dual& b) {
+    Dual r(select(condition, a.value, b.value));
+    if constexpr (N == 1)
+      r.tangent = select(condition, a.tangent, b.tangent);
+    else
+      for (int i = 0; i < N; ++i) r.tangent[i] = select(condition, a.tangent[i], b.tangent[i]);
+    return r;
+  }
 };
 
 }  // namespace ad

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -109,6 +108,14 @@ class Condition {
     if (!a.node_) return a.holds_ ? a : b;
     if (!b.node_) return b.holds_ ? b : a;
     return Condition(detail::Node::either, a, b);
+  }
+  template <std::same_as<bool> B>
+  friend Condition operator&&(const Condition& a, B b) {
+    return a && Condition(b);
+  }
+  template <std::same_as<bool> B>
+  friend Condition operator||(const Condition& a, B b) {
+    return a || Condition(b);
   }
   std::string plain() const {
     return node_ ? detail::write(node_, detail::Style::plain, 1000) : holds_ ? "true" : "false";
@@ -231,41 +238,40 @@ class Symbol {
 
   bool vanishes() const { return is(0); }
 
+// clang-format off
   // every function of the table, by its name
-#define AD_INFIX(name, symbol, ...)                                                             \
+#define AD_INFIX(name, symbol, ...) \
   friend Symbol operator symbol(const Symbol& x, const Symbol& z) { return make_##name(x, z); } \
   Symbol& operator symbol##=(const Symbol& z) { return *this = *this symbol z; }
 #define AD_PREFIX(name, symbol, ...) \
   friend Symbol operator symbol(const Symbol& x) { return make_##name(x); }
-#define AD_UNARY(name, ...)                                                                                \
-  friend Symbol name(const Symbol& x) {                                                                    \
+#define AD_UNARY(name, ...)              \
+  friend Symbol name(const Symbol& x) {  \
     return make_call(Op::name, {x.node_}, [](const auto& v) { return row::name##_::value(v[0]->value); }); \
   }
-#define AD_BINARY(name, ...)                                                                       \
-  friend Symbol name(const Symbol& x, const Symbol& z) {                                           \
-    if constexpr (Op::name == Op::pow) return make_pow(x, z);                                      \
-    return make_call(Op::name, {x.node_, z.node_},                                                 \
+#define AD_BINARY(name, ...)                              \
+  friend Symbol name(const Symbol& x, const Symbol& z) {  \
+    if constexpr (Op::name == Op::pow) return make_pow(x, z); \
+    return make_call(Op::name, {x.node_, z.node_},        \
                      [](const auto& v) { return row::name##_::value(v[0]->value, v[1]->value); }); \
-  }                                                                                                \
-  template <class U>                                                                               \
-  requires std::is_arithmetic_v<U>                                                                 \
-  friend Symbol name(const Symbol& x, const U& z) { return name(x, Symbol(z)); }                   \
-  template <class U>                                                                               \
-  requires std::is_arithmetic_v<U>                                                                 \
+  } \
+  template <class U> requires std::is_arithmetic_v<U> \
+  friend Symbol name(const Symbol& x, const U& z) { return name(x, Symbol(z)); } \
+  template <class U> requires std::is_arithmetic_v<U> \
   friend Symbol name(const U& x, const Symbol& z) { return name(Symbol(x), z); }
 #include "ad/derivatives.def"
   friend Symbol fma(const Symbol& x, const Symbol& z, const Symbol& w) { return x * z + w; }
 
-#define AD_COMPARE(op, kind)                                                                \
-  friend Condition operator op(const Symbol& x, const Symbol& z) {                          \
-    if (x.is_number() && z.is_number()) return Condition(x.node_->value op z.node_->value); \
-    return compare(Node::kind, x, z);                                                       \
+#define AD_COMPARE(op, kind)                                                                      \
+  friend Condition operator op(const Symbol& x, const Symbol& z) {                                \
+    if (x.is_number() && z.is_number()) return Condition(x.node_->value op z.node_->value);       \
+    return compare(Node::kind, x, z);                                                             \
   }
-  AD_COMPARE(<, less)
-  AD_COMPARE(>, greater)
-  AD_COMPARE(<=, less_equal) AD_COMPARE(>=, greater_equal) AD_COMPARE(==, equal) AD_COMPARE(!=, not_equal)
+  AD_COMPARE(<, less) AD_COMPARE(>, greater) AD_COMPARE(<=, less_equal) AD_COMPARE(>=, greater_equal)
+  AD_COMPARE(==, equal) AD_COMPARE(!=, not_equal)
 #undef AD_COMPARE
 
+      // clang-format on
       /// The formula of both branches: a where the condition holds, else b.
       static Symbol choose(const Condition& c, const Symbol& a, const Symbol& b) {
     if (!c.node_) return c.holds_ ? a : b;
@@ -286,23 +292,25 @@ namespace ad {
 template <>
 inline constexpr bool is_active<Symbol> = true;  // its products have no factors 1 either
 
+// clang-format off
 // A function keeps its name where Dual and Variable apply its row; its formula is in table().
 namespace row {
-#define AD_UNARY(f, ...)                               \
-  template <>                                          \
-  inline Symbol f##_::value<Symbol>(const Symbol& x) { \
-    using ad::f;                                       \
-    return f(x);                                       \
+#define AD_UNARY(f, ...)                                \
+  template <>                                           \
+  inline Symbol f##_::value<Symbol>(const Symbol& x) {  \
+    using ad::f;                                        \
+    return f(x);                                        \
   }
-#define AD_BINARY(f, ...)                                               \
-  template <>                                                           \
-  inline Symbol f##_::value<Symbol>(const Symbol& x, const Symbol& z) { \
-    using ad::f;                                                        \
-    return f(x, z);                                                     \
+#define AD_BINARY(f, ...)                                                \
+  template <>                                                            \
+  inline Symbol f##_::value<Symbol>(const Symbol& x, const Symbol& z) {  \
+    using ad::f;                                                         \
+    return f(x, z);                                                      \
   }
 #include "ad/derivatives.def"
 }  // namespace row
 
+// clang-format on
 // --- the table of derivatives as formulas ------------------------------------------------------------------------------
 
 /// A row of the table: y = f(x), f(x, z) or f(x, z, w), and its partial derivatives in x, z, w and y.
@@ -313,6 +321,7 @@ struct Formula {
   Symbol value, partial[3];
 };
 
+// clang-format off
 /// The row of an operation for the given operands and result. Operations no formula describes have no partials.
 inline Formula formula(Op op, const Symbol& x, const Symbol& z, const Symbol& w, const Symbol& y) {
   [[maybe_unused]] constexpr auto select = &Symbol::choose;
@@ -320,28 +329,22 @@ inline Formula formula(Op op, const Symbol& x, const Symbol& z, const Symbol& w,
   const auto n = static_cast<std::size_t>(text.operands);
   switch (op) {
 #define AD_INFIX(f, symbol, dx, dz, ...) \
-  case Op::f:                            \
-    return {op, #f, n, x symbol z, {Symbol(dx), Symbol(dz), 0}};
+  case Op::f: return {op, #f, n, x symbol z, {Symbol(dx), Symbol(dz), 0}};
 #define AD_PREFIX(f, symbol, dx, ...) \
-  case Op::f:                         \
-    return {op, #f, n, symbol x, {Symbol(dx), 0, 0}};
+  case Op::f: return {op, #f, n, symbol x, {Symbol(dx), 0, 0}};
 #define AD_UNARY(f, value, dx, ...) \
-  case Op::f:                       \
-    return {op, #f, n, Symbol(value), {Symbol(dx), 0, 0}};
+  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), 0, 0}};
 #define AD_BINARY(f, value, dx, dz, ...) \
-  case Op::f:                            \
-    return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), 0}};
+  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), 0}};
 #define AD_TERNARY(f, value, dx, dz, dw) \
-  case Op::f:                            \
-    return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), Symbol(dw)}};
+  case Op::f: return {op, #f, n, Symbol(value), {Symbol(dx), Symbol(dz), Symbol(dw)}};
 #include "ad/derivatives.def"
-    case Op::sub_mul:
-      return {op, text.name, n, w - x * z, {-z, -x, 1}};
-    default:
-      return {op, text.name, n, x, {0, 0, 0}};
+    case Op::sub_mul: return {op, text.name, n, w - x * z, {-z, -x, 1}};
+    default: return {op, text.name, n, x, {0, 0, 0}};
   }
 }
 
+// clang-format on
 /// Every row of the table in order, in the symbols x, z, w and y.
 inline std::vector<Formula> table() {
   std::vector<Formula> rows;
@@ -358,32 +361,22 @@ inline std::vector<Formula> table() {
 /// What a person writes: the function's name, ln for log.
 inline std::string_view written_name(Op op) { return op == Op::log ? "ln" : op_text(op).name; }
 
+// clang-format off
 /// The operation itself, by name: apply(Op::tanh, x) is tanh(x).
 inline Symbol apply(Op op, const Symbol& x, const Symbol& z = {}, const Symbol& w = {}) {
   switch (op) {
-#define AD_INFIX(f, symbol, ...) \
-  case Op::f:                    \
-    return x symbol z;
-#define AD_PREFIX(f, symbol, ...) \
-  case Op::f:                     \
-    return symbol x;
-#define AD_UNARY(f, ...) \
-  case Op::f:            \
-    return f(x);
-#define AD_BINARY(f, ...) \
-  case Op::f:             \
-    return f(x, z);
-#define AD_TERNARY(f, ...) \
-  case Op::f:              \
-    return f(x, z, w);
+#define AD_INFIX(f, symbol, ...) case Op::f: return x symbol z;
+#define AD_PREFIX(f, symbol, ...) case Op::f: return symbol x;
+#define AD_UNARY(f, ...) case Op::f: return f(x);
+#define AD_BINARY(f, ...) case Op::f: return f(x, z);
+#define AD_TERNARY(f, ...) case Op::f: return f(x, z, w);
 #include "ad/derivatives.def"
-    case Op::sub_mul:
-      return w - x * z;
-    default:
-      return x;
+    case Op::sub_mul: return w - x * z;
+    default: return x;
   }
 }
 
+// clang-format on
 // --- evaluation --------------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -393,66 +386,35 @@ T Symbol::evaluate(const std::map<std::string, T>& at) const {
   for (const Node* n : detail::in_order(*node_)) {
     const auto arg = [&](std::size_t i) -> const T& { return done.at(n->args[i].get()); };
     const auto condition = [&](std::size_t i) { return holds.at(n->args[i].get()); };
+    // clang-format off
     switch (n->kind) {
-      case Node::number:
-        done.emplace(n, T(n->value));
-        break;
+      case Node::number: done.emplace(n, T(n->value)); break;
       case Node::name: {
         const auto found = at.find(n->text);
         if (found == at.end()) throw std::invalid_argument("ad::Symbol::evaluate: no value for " + n->text);
         done.emplace(n, found->second);
         break;
       }
-      case Node::choose:
-        done.emplace(n, condition(0) ? arg(1) : arg(2));
-        break;
-      case Node::less:
-        holds[n] = arg(0) < arg(1);
-        break;
-      case Node::greater:
-        holds[n] = arg(0) > arg(1);
-        break;
-      case Node::less_equal:
-        holds[n] = arg(0) <= arg(1);
-        break;
-      case Node::greater_equal:
-        holds[n] = arg(0) >= arg(1);
-        break;
-      case Node::equal:
-        holds[n] = arg(0) == arg(1);
-        break;
-      case Node::not_equal:
-        holds[n] = arg(0) != arg(1);
-        break;
-      case Node::both:
-        holds[n] = condition(0) && condition(1);
-        break;
-      case Node::either:
-        holds[n] = condition(0) || condition(1);
-        break;
+      case Node::choose: done.emplace(n, condition(0) ? arg(1) : arg(2)); break;
+      case Node::less: holds[n] = arg(0) < arg(1); break;
+      case Node::greater: holds[n] = arg(0) > arg(1); break;
+      case Node::less_equal: holds[n] = arg(0) <= arg(1); break;
+      case Node::greater_equal: holds[n] = arg(0) >= arg(1); break;
+      case Node::equal: holds[n] = arg(0) == arg(1); break;
+      case Node::not_equal: holds[n] = arg(0) != arg(1); break;
+      case Node::both: holds[n] = condition(0) && condition(1); break;
+      case Node::either: holds[n] = condition(0) || condition(1); break;
       case Node::call:
         switch (n->op) {
-#define AD_INFIX(f, symbol, ...)              \
-  case Op::f:                                 \
-    done.emplace(n, T(arg(0) symbol arg(1))); \
-    break;
-#define AD_PREFIX(f, symbol, ...)      \
-  case Op::f:                          \
-    done.emplace(n, T(symbol arg(0))); \
-    break;
-#define AD_UNARY(f, ...)           \
-  case Op::f:                      \
-    done.emplace(n, T(f(arg(0)))); \
-    break;
-#define AD_BINARY(f, ...)                  \
-  case Op::f:                              \
-    done.emplace(n, T(f(arg(0), arg(1)))); \
-    break;
+#define AD_INFIX(f, symbol, ...) case Op::f: done.emplace(n, T(arg(0) symbol arg(1))); break;
+#define AD_PREFIX(f, symbol, ...) case Op::f: done.emplace(n, T(symbol arg(0))); break;
+#define AD_UNARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0)))); break;
+#define AD_BINARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0), arg(1)))); break;
 #include "ad/derivatives.def"
-          default:
-            throw std::logic_error("ad::Symbol::evaluate: an operation without a value");
+          default: throw std::logic_error("ad::Symbol::evaluate: an operation without a value");
         }
     }
+    // clang-format on
   }
   return done.at(node_.get());
 }
@@ -541,49 +503,30 @@ inline std::string latex_name(const std::string& name) {
   return indices.empty() ? base : base + "_{" + indices + "}";
 }
 
+// clang-format off
 /// LaTeX of a function whose name LaTeX knows; "" for one that has a notation of its own or none.
 inline std::string latex_function(Op op, std::string_view name) {
   switch (op) {
-    case Op::sin:
-    case Op::cos:
-    case Op::tan:
-    case Op::sinh:
-    case Op::cosh:
-    case Op::tanh:
-    case Op::min:
-    case Op::max:
+    case Op::sin: case Op::cos: case Op::tan: case Op::sinh: case Op::cosh: case Op::tanh: case Op::min: case Op::max:
       return "\\" + std::string(name);
-    case Op::asin:
-      return "\\arcsin";
-    case Op::acos:
-      return "\\arccos";
-    case Op::atan:
-      return "\\arctan";
-    case Op::asinh:
-      return "\\operatorname{arsinh}";
-    case Op::acosh:
-      return "\\operatorname{arcosh}";
-    case Op::atanh:
-      return "\\operatorname{artanh}";
-    case Op::log:
-      return "\\ln";
-    case Op::log2:
-      return "\\log_{2}";
-    case Op::log10:
-      return "\\log_{10}";
-    case Op::tgamma:
-      return "\\Gamma";
-    case Op::lgamma:
-      return "\\ln\\Gamma";
-    case Op::digamma:
-      return "\\psi";
-    case Op::sigmoid:
-      return "\\sigma";
-    default:
-      return "\\operatorname{" + std::string(name) + "}";
+    case Op::asin: return "\\arcsin";
+    case Op::acos: return "\\arccos";
+    case Op::atan: return "\\arctan";
+    case Op::asinh: return "\\operatorname{arsinh}";
+    case Op::acosh: return "\\operatorname{arcosh}";
+    case Op::atanh: return "\\operatorname{artanh}";
+    case Op::log: return "\\ln";
+    case Op::log2: return "\\log_{2}";
+    case Op::log10: return "\\log_{10}";
+    case Op::tgamma: return "\\Gamma";
+    case Op::lgamma: return "\\ln\\Gamma";
+    case Op::digamma: return "\\psi";
+    case Op::sigmoid: return "\\sigma";
+    default: return "\\operatorname{" + std::string(name) + "}";
   }
 }
 
+// clang-format on
 inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
   const std::string_view name = written_name(n.op);
   if (style == Style::plain) {
@@ -592,28 +535,20 @@ inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
     return {all + ")", Level::atom};
   }
   const std::string& x = a[0].text;
+  // clang-format off
   switch (n.op) {
-    case Op::copy:
-      return a[0];
-    case Op::sqrt:
-      return {"\\sqrt{" + x + "}", Level::power};
-    case Op::cbrt:
-      return {"\\sqrt[3]{" + x + "}", Level::power};
-    case Op::exp:
-      return {"e^{" + x + "}", Level::power};
-    case Op::exp2:
-      return {"2^{" + x + "}", Level::power};
-    case Op::abs:
-      return {"\\left|" + x + "\\right|", Level::atom};
-    case Op::floor:
-      return {"\\left\\lfloor " + x + "\\right\\rfloor", Level::atom};
-    case Op::ceil:
-      return {"\\left\\lceil " + x + "\\right\\rceil", Level::atom};
-    case Op::polygamma:
-      return {"\\psi^{(" + x + ")}\\left(" + a[1].text + "\\right)", Level::function};
-    default:
-      break;
+    case Op::copy: return a[0];
+    case Op::sqrt: return {"\\sqrt{" + x + "}", Level::power};
+    case Op::cbrt: return {"\\sqrt[3]{" + x + "}", Level::power};
+    case Op::exp: return {"e^{" + x + "}", Level::power};
+    case Op::exp2: return {"2^{" + x + "}", Level::power};
+    case Op::abs: return {"\\left|" + x + "\\right|", Level::atom};
+    case Op::floor: return {"\\left\\lfloor " + x + "\\right\\rfloor", Level::atom};
+    case Op::ceil: return {"\\left\\lceil " + x + "\\right\\rceil", Level::atom};
+    case Op::polygamma: return {"\\psi^{(" + x + ")}\\left(" + a[1].text + "\\right)", Level::function};
+    default: break;
   }
+  // clang-format on
   const std::string f = latex_function(n.op, name);
   const bool is_word = n.op != Op::tgamma && n.op != Op::lgamma && n.op != Op::digamma && n.op != Op::sigmoid;
   if (a.size() == 1 && a[0].level == Level::atom && (is_word || x.starts_with("\\left(")))
@@ -633,27 +568,18 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
     std::string left = need(0, inside, true);
     return Piece{std::move(left) + (plain ? sign : latex) + need(1, inside, true), level};
   };
+  // clang-format off
   switch (n.kind) {
-    case Node::number:
-      return number_piece(n.value, style);
-    case Node::name:
-      return {plain ? n.text : latex_name(n.text), Level::atom};
-    case Node::less:
-      return infix(" < ", " < ", Level::compare);
-    case Node::greater:
-      return infix(" > ", " > ", Level::compare);
-    case Node::less_equal:
-      return infix(" <= ", " \\le ", Level::compare);
-    case Node::greater_equal:
-      return infix(" >= ", " \\ge ", Level::compare);
-    case Node::equal:
-      return infix(" == ", " = ", Level::compare);
-    case Node::not_equal:
-      return infix(" != ", " \\ne ", Level::compare);
-    case Node::both:
-      return infix(" && ", " \\land ", Level::both);
-    case Node::either:
-      return infix(" || ", " \\lor ", Level::either);
+    case Node::number: return number_piece(n.value, style);
+    case Node::name: return {plain ? n.text : latex_name(n.text), Level::atom};
+    case Node::less: return infix(" < ", " < ", Level::compare);
+    case Node::greater: return infix(" > ", " > ", Level::compare);
+    case Node::less_equal: return infix(" <= ", " \\le ", Level::compare);
+    case Node::greater_equal: return infix(" >= ", " \\ge ", Level::compare);
+    case Node::equal: return infix(" == ", " = ", Level::compare);
+    case Node::not_equal: return infix(" != ", " \\ne ", Level::compare);
+    case Node::both: return infix(" && ", " \\land ", Level::both);
+    case Node::either: return infix(" || ", " \\lor ", Level::either);
     case Node::choose: {
       if (plain) return {"select(" + a[0].text + ", " + a[1].text + ", " + a[2].text + ")", Level::atom};
       constexpr std::string_view open = "\\begin{cases}", close = "\\end{cases}";
@@ -662,12 +588,11 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
         rest = rest.substr(open.size(), rest.size() - open.size() - close.size());
       else
         rest = " " + rest + " & \\text{otherwise} ";
-      return {std::string(open) + " " + a[1].text + " & " + a[0].text + " \\\\" + rest + std::string(close),
-              Level::either};
+      return {std::string(open) + " " + a[1].text + " & " + a[0].text + " \\\\" + rest + std::string(close), Level::either};
     }
-    case Node::call:
-      break;
+    case Node::call: break;
   }
+  // clang-format on
   switch (n.op) {
     case Op::add:
     case Op::sub: {

@@ -10,9 +10,12 @@ namespace detail {
 inline std::string json_text(std::string_view s) {
   std::string all = "\"";
   for (const char c : s) {
-    if (c == '"' || c == '\\') all += '\\', all += c;
-    else if (static_cast<unsigned char>(c) < 0x20) all += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    else all += c;
+    if (c == '"' || c == '\\')
+      all += '\\', all += c;
+    else if (static_cast<unsigned char>(c) < 0x20)
+      all += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      all += c;
   }
   return all + "\"";
 }
@@ -34,7 +37,8 @@ std::string json(const Trace<T>& t) {
   std::string all = "{\"title\": " + json_text(t.title) + ", \"closing\": " + json_text(t.closing) + ", \"rows\": [";
   for (std::size_t i = 0; i < t.rows.size(); ++i) {
     const Row<T>& r = t.rows[i];
-    all += fmt::format("{}\n  {{\"id\": {}, \"node\": {}, \"name\": {}, \"operation\": {}", i == 0 ? "" : ",", r.id, json_text(r.node()), json_text(r.name), json_text(r.operation));
+    all += fmt::format("{}\n  {{\"id\": {}, \"node\": {}, \"name\": {}, \"operation\": {}", i == 0 ? "" : ",", r.id,
+                       json_text(r.node()), json_text(r.name), json_text(r.operation));
     if (r.folded > 1) all += fmt::format(", \"folded\": {}", r.folded);
     all += fmt::format(", \"operands\": [{}]", fmt::join(r.operands, ", "));
     if (r.folded == 1) all += ", \"value\": " + json_number(r.value);
@@ -45,7 +49,8 @@ std::string json(const Trace<T>& t) {
       for (std::size_t k = 0; k < r.hands_out.size(); ++k) {
         const HandOut<T>& h = r.hands_out[k];
         all += fmt::format("{}{{\"to\": {}, \"label\": {}, ", k == 0 ? "" : ", ", h.to, json_text(h.label));
-        all += "\"partial\": " + json_text(h.whole.empty() ? h.partial.plain() : h.whole) + (h.whole.empty() ? ", \"amount\": " : ", \"norm\": ") + json_number(h.amount) + "}";
+        all += "\"partial\": " + json_text(h.whole.empty() ? h.partial.plain() : h.whole) +
+               (h.whole.empty() ? ", \"amount\": " : ", \"norm\": ") + json_number(h.amount) + "}";
       }
       all += "]";
     }

@@ -21,9 +21,9 @@ struct HandOut {
 /// operation on matrices is a row for what it does, and one for each element.
 template <class T>
 struct Row {
-  Id id;                  // of the entry
-  bool numbered = true;   // false for the product inside a fused entry
-  std::size_t folded = 1; // variables this row stands for: id .. id + folded - 1
+  Id id;                   // of the entry
+  bool numbered = true;    // false for the product inside a fused entry
+  std::size_t folded = 1;  // variables this row stands for: id .. id + folded - 1
   Op op;
   std::string label;      // "h[0]", or "v7" for a variable without a name
   std::string name;       // as given, or empty
@@ -32,8 +32,8 @@ struct Row {
   std::vector<Id> operands;
   T value, tangent, adjoint;
   std::vector<HandOut<T>> hands_out;
-  Where where;            // line 0: not known
-  std::string scope;      // "epoch 2/t=3"
+  Where where;        // line 0: not known
+  std::string scope;  // "epoch 2/t=3"
 
   /// "v7", "v1..v9", or nothing.
   std::string node() const {
@@ -44,20 +44,20 @@ struct Row {
 
 /// Which rows, and how they speak.
 struct View {
-  std::string scope{};        // only what was recorded in a scope of this name
+  std::string scope{};  // only what was recorded in a scope of this name
   Id first = 1, last = UINT32_MAX;
-  bool numbers = false;       // operands are called v7 even where they have a name
-  bool fold_inputs = false;   // one row for all elements of a matrix or vector of inputs
-  Id elements = 8;            // of a matrix on the tape, show no more than these
+  bool numbers = false;      // operands are called v7 even where they have a name
+  bool fold_inputs = false;  // one row for all elements of a matrix or vector of inputs
+  Id elements = 8;           // of a matrix on the tape, show no more than these
 };
 
 template <class T>
 struct Trace {
-  std::string title;                          // "f = ln(x1) + x1*x2      tangent seed dx1 = 1"
-  std::string file;                           // where all lines of the rows are, if that is one file
+  std::string title;  // "f = ln(x1) + x1*x2      tangent seed dx1 = 1"
+  std::string file;   // where all lines of the rows are, if that is one file
   bool has_tangents = false, has_adjoints = false;
   std::vector<Row<T>> rows;
-  std::string closing;                        // the pairing of both sweeps, if there were two
+  std::string closing;  // the pairing of both sweeps, if there were two
 };
 
 namespace detail {
@@ -129,7 +129,10 @@ class Reader {
     const ad::Block<T>* b = tape_.block_before(i);
     return b && i < b->end ? b : nullptr;
   }
-  Op op(Id i) const { return block(i) ? (block(i)->rule->name == std::string_view("input") ? Op::input : Op::custom) : tape_.entry_of(i).op; }
+  Op op(Id i) const {
+    return block(i) ? (block(i)->rule->name == std::string_view("input") ? Op::input : Op::custom)
+                    : tape_.entry_of(i).op;
+  }
   /// A matrix: "W" if its elements are W[0,0], ..., else its variables; "[3 x 1]" for plain numbers.
   std::string run_label(Id first, Id rows, Id cols) const {
     const std::string n = numbers_ ? "" : name(first);
@@ -137,10 +140,12 @@ class Reader {
     return rows * cols == 1 ? label(first) : fmt::format("v{}..v{}", first, first + rows * cols - 1);
   }
   std::string run_label(const BlockOperand& q) const {
-    return q.owner == BlockOperand::none ? fmt::format("[{} x {}]", q.rows, q.cols) : run_label(q.first, q.rows, q.cols);
+    return q.owner == BlockOperand::none ? fmt::format("[{} x {}]", q.rows, q.cols)
+                                         : run_label(q.first, q.rows, q.cols);
   }
   std::string operation(const ad::Block<T>& b) const {
-    if constexpr (!std::is_same_v<T, double>) return b.rule->name;
+    if constexpr (!std::is_same_v<T, double>)
+      return b.rule->name;
     else {
       const BlockOperand* q = Matrices::operands(tape_, b);
       const std::string name = b.rule->name;
@@ -167,9 +172,7 @@ class Reader {
     }
   }
 
-  std::string product(const Entry<T>& e) const {
-    return operand(e, false) + "*" + operand(e, true, true);
-  }
+  std::string product(const Entry<T>& e) const { return operand(e, false) + "*" + operand(e, true, true); }
 
   Symbol formula(Id i) const {
     if (block(i)) return Symbol(operation(i));
@@ -184,15 +187,20 @@ class Reader {
     const OpText op = op_text(e.op);
     const std::string name(written_name(e.op));
     switch (e.op) {
-      case Op::input: return this->name(i).empty() ? "input" : this->name(i);
-      case Op::constant: return operand_text(tape_.value_of(i), false);
-      case Op::fma: return label(e.c) + " + " + product(e);
+      case Op::input:
+        return this->name(i).empty() ? "input" : this->name(i);
+      case Op::constant:
+        return operand_text(tape_.value_of(i), false);
+      case Op::fma:
+        return label(e.c) + " + " + product(e);
       case Op::sub_mul: {
         const std::string p = product(e);
         return label(e.c) + " - " + (p.starts_with('-') ? "(" + p + ")" : p);
       }
-      case Op::custom: return name + "(" + label(e.a) + (e.b ? ", " + label(e.b) : "") + ")" + (e.c ? " + " + label(e.c) : "");
-      default: break;
+      case Op::custom:
+        return name + "(" + label(e.a) + (e.b ? ", " + label(e.b) : "") + ")" + (e.c ? " + " + label(e.c) : "");
+      default:
+        break;
     }
     if (op.infix) {
       const bool tight = e.op == Op::mul || e.op == Op::div;
@@ -256,7 +264,8 @@ std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part par
 
 /// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. The part of a
 /// product's matrix, G X^T, is added to others like it later, when the sweep comes to that matrix.
-inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b, const double* adjoint) {
+inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b,
+                                              const double* adjoint) {
   std::vector<HandOut<double>> all;
   const TapeOf<double>& tape = r.tape();
   const BlockOperand* q = Matrices::operands(tape, b);
@@ -286,7 +295,8 @@ inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad:
       for (const Formula& f : rows)
         if (name == op_text(f.op).name && f.operands == b.operands) {
           const Symbol x(r.run_label(q[0])), z(r.run_label(q[b.operands - 1]));
-          h.whole = (Symbol("g") * formula(f.op, x, z, 0, Symbol(r.run_label(b.first, b.rows, b.cols))).partial[k]).plain();
+          h.whole =
+              (Symbol("g") * formula(f.op, x, z, 0, Symbol(r.run_label(b.first, b.rows, b.cols))).partial[k]).plain();
         }
     }
     all.push_back(std::move(h));
@@ -322,8 +332,21 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       i = b->end - 1;
       if (!view.scope.empty() && !scopes[b->first].second) continue;
       const auto row_of = [&](Id k) {
-        return Row<T>{k, true, 1, r.op(k), r.label(k), r.name(k), r.name(k), Symbol(r.label(k)), {}, tape.value_of(k),
-                      t.has_tangents ? tape.tangent(k) : T(0), t.has_adjoints ? tape.adjoint(k) : T(0), {}, tape.line_of(b->before), scopes[b->first].first};
+        return Row<T>{k,
+                      true,
+                      1,
+                      r.op(k),
+                      r.label(k),
+                      r.name(k),
+                      r.name(k),
+                      Symbol(r.label(k)),
+                      {},
+                      tape.value_of(k),
+                      t.has_tangents ? tape.tangent(k) : T(0),
+                      t.has_adjoints ? tape.adjoint(k) : T(0),
+                      {},
+                      tape.line_of(b->before),
+                      scopes[b->first].first};
       };
       Row<T> whole = row_of(b->first);
       const std::string name = r.run_label(b->first, b->rows, b->cols);
@@ -333,7 +356,8 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       if (size != 1) whole.operation += fmt::format("  {} x {}", b->rows, b->cols);
       if constexpr (std::is_same_v<T, double>) {
         for (Id k = 0; k < b->operands; ++k)
-          if (Matrices::active(Matrices::operands(tape, *b)[k])) whole.operands.push_back(Matrices::operands(tape, *b)[k].first);
+          if (Matrices::active(Matrices::operands(tape, *b)[k]))
+            whole.operands.push_back(Matrices::operands(tape, *b)[k].first);
         if (t.has_adjoints) whole.hands_out = detail::hand_outs(r, *b, &tape.adjoint(1) - 1);
       }
       const bool input = b->operands == 0 && whole.op == Op::input;
@@ -350,9 +374,24 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
     }
     if (!view.scope.empty() && !scopes[i].second) continue;
     const Entry<T>& e = tape.entry_of(i);
-    const T zero(0), adjoint = t.has_adjoints ? tape.adjoint(i) : zero, tangent = t.has_tangents ? tape.tangent(i) : zero;
+    const T zero(0), adjoint = t.has_adjoints ? tape.adjoint(i) : zero,
+                     tangent = t.has_tangents ? tape.tangent(i) : zero;
     const bool fused = e.op == Op::fma || e.op == Op::sub_mul;
-    Row<T> row{i, true, 1, e.op, r.label(i), r.name(i), r.operation(i), r.formula(i), {}, tape.value_of(i), tangent, adjoint, {}, tape.line_of(i), scopes[i].first};
+    Row<T> row{i,
+               true,
+               1,
+               e.op,
+               r.label(i),
+               r.name(i),
+               r.operation(i),
+               r.formula(i),
+               {},
+               tape.value_of(i),
+               tangent,
+               adjoint,
+               {},
+               tape.line_of(i),
+               scopes[i].first};
     if (e.op != Op::input && !row.name.empty()) row.operation = row.name + " = " + row.operation;
     if (e.a) row.operands.push_back(e.a);
     if (e.b) row.operands.push_back(e.b);
@@ -377,7 +416,8 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
     row.hands_out = detail::hand_outs(r, i, adjoint, fused ? detail::Part::rest : detail::Part::all);
     if (view.fold_inputs && !base(i).empty()) {
       const std::string of = base(i);
-      while (i < std::min(view.last, tape.length()) && base(i + 1) == of && scopes[i + 1].second == scopes[i].second) ++i, ++row.folded;
+      while (i < std::min(view.last, tape.length()) && base(i + 1) == of && scopes[i + 1].second == scopes[i].second)
+        ++i, ++row.folded;
       if (row.folded > 1) {
         const std::string last = r.name(i).substr(of.size());
         row.operation = row.label = of + "[0" + (last.find(',') == std::string::npos ? "" : ",0") + "].." + last;
@@ -406,15 +446,19 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
     int count = 0;
     for (Id i = 1; i <= tape.length(); ++i)
       if (r.op(i) <= Op::constant && !is_zero(tape.tangent(i)) && ++count <= 3)
-        seeds += fmt::format("{} d{} = {}", count == 1 ? "" : ",", r.name(i).empty() ? fmt::format("v{}", i) : r.name(i), detail::operand_text(tape.tangent(i), false));
-    t.title += count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
+        seeds +=
+            fmt::format("{} d{} = {}", count == 1 ? "" : ",", r.name(i).empty() ? fmt::format("v{}", i) : r.name(i),
+                        detail::operand_text(tape.tangent(i), false));
+    t.title +=
+        count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
   }
   if constexpr (std::is_floating_point_v<T>) {
     if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1) && !tape.blocks().empty()) {
       T below(0);
       for (Id i = 1; i <= tape.length(); ++i)
         if (r.op(i) <= Op::constant) below += flow(tape.adjoint(i), tape.tangent(i));
-      t.closing = fmt::format("pairing, sum of adjoint * tangent = {:.6f} over the inputs, {:.6f} at the result", below, tape.tangent(top));
+      t.closing = fmt::format("pairing, sum of adjoint * tangent = {:.6f} over the inputs, {:.6f} at the result", below,
+                              tape.tangent(top));
     } else if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
       const auto p = pairing(tape, y);
       t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;

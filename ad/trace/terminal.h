@@ -74,11 +74,13 @@ std::string terminal(const Trace<T>& t, const Look& look = {}) {
       }
       const Row<T>& r = t.rows[i];
       const auto number = [&](bool has, const T& x) { return has && r.folded == 1 ? number_text(x, decimals) : ""; };
-      g.add({r.node(), r.operation, number(true, r.value), number(t.has_tangents, r.tangent), number(t.has_adjoints, r.adjoint),
-             "", "", lines && r.where.line != 0 ? fmt::format(":{}", r.where.line) : ""});
+      g.add({r.node(), r.operation, number(true, r.value), number(t.has_tangents, r.tangent),
+             number(t.has_adjoints, r.adjoint), "", "",
+             lines && r.where.line != 0 ? fmt::format(":{}", r.where.line) : ""});
       std::string below;
       for (std::size_t k = 0; k < r.hands_out.size(); ++k) {
-        const std::string text = hand_out_text(r.hands_out[k], in_short), amount = amount_text(r.hands_out[k], decimals);
+        const std::string text = hand_out_text(r.hands_out[k], in_short),
+                          amount = amount_text(r.hands_out[k], decimals);
         if (beside) {
           if (k > 0) g.add({"", "", "", "", "", "", "", ""});
           g.rows.back()[5] = text, g.width[5] = std::max(g.width[5], text.size());
@@ -114,7 +116,8 @@ std::string terminal(const Trace<T>& t, const Look& look = {}) {
   std::string all, place = t.file.substr(t.file.find_last_of('/') + 1);
   if (!place.empty() && !lines) place += fmt::format(":{}", t.rows[0].where.line);
   const std::size_t used = t.title.size() + place.size(), room = std::min(total(g), look.width);
-  if (used > 0) all += t.title + (place.empty() ? "" : std::string(used + 2 <= room ? room - used : 2, ' ') + place) + "\n";
+  if (used > 0)
+    all += t.title + (place.empty() ? "" : std::string(used + 2 <= room ? room - used : 2, ' ') + place) + "\n";
   for (auto& row : g.rows) {
     if (row.size() == 1) {
       all += std::string(std::min<std::size_t>(10, 4 + g.width[0]), ' ') + row[0] + "\n";
@@ -143,7 +146,9 @@ std::string terminal(const std::vector<AdjointStep<T>>& steps, const std::vector
   g.add(row);
   for (const AdjointStep<T>& s : steps) {
     row = {fmt::format("v{}", s.entry)};
-    for (Id c : columns) row.push_back(c < s.so_far.size() && !is_zero(s.so_far[c]) ? detail::number_text(s.so_far[c], look.decimals) : ".");
+    for (Id c : columns)
+      row.push_back(c < s.so_far.size() && !is_zero(s.so_far[c]) ? detail::number_text(s.so_far[c], look.decimals)
+                                                                 : ".");
     g.add(row);
   }
   std::string all;
