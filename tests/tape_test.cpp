@@ -580,6 +580,31 @@ BOOST_AUTO_TEST_CASE(clear_forgets_everything_but_the_memory) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_recording_larger_than_the_caches_is_as_good) {
+  constexpr int n = 600'000;
+  Tape tape;
+  for (int round = 0; round < 2; ++round) {
+    tape.clear();
+    const Var x = tape.input(0.5), z = tape.input(2.0);
+    Var y = x, sum = z;
+    double value = 0.5, slope = 1, total = 2, dx = 0;
+    for (int i = 0; i < n; ++i) {
+      y = 1.0 - 0.9 * y;  // y' = -0.9 y'
+      sum += y * z;
+      value = 1 - 0.9 * value, slope *= -0.9, total += 2 * value, dx += 2 * slope;
+    }
+    BOOST_TEST(tape.length() >= 2u * n);
+    tape.reverse(sum);
+    // a sum of 6e5 terms, rounded each time to the last place of 6e5
+    BOOST_TEST(std::abs(sum.value() - total) <= n * eps * total);
+    BOOST_TEST(same(tape.adjoint(x), dx, 10));
+    BOOST_TEST(std::abs(tape.adjoint(z) - (1 + (total - 2) / 2)) <= n * eps * total);
+    tape.forward(x);
+    BOOST_TEST(same(tape.tangent(sum), dx, 10));
+    BOOST_TEST(tape.value_of(sum.id()) == sum.value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bytes_are_at_most_forty_an_entry_and_eight_for_its_adjoint) {
   static_assert(sizeof(ad::Entry<double>) == 32);
   Tape tape;
