@@ -83,6 +83,10 @@ class Calculator {
   }
 };
 
+/// Nothing is claimed behind a division by zero: the sign of a zero is not kept.
+Symbol over(const Symbol& s, const Symbol& t) { return s / t; }
+double over(double s, double t) { return t == 0 ? std::nan("") : s / t; }
+
 /// The same formula for the same random numbers, whatever S is.
 template <class S>
 S random_formula(std::mt19937& random, const S (&names)[5], int depth) {
@@ -97,7 +101,7 @@ S random_formula(std::mt19937& random, const S (&names)[5], int depth) {
     case 2:
       return l * r;
     case 3:
-      return l / r;
+      return over(l, r);
     case 4:
       return -l;
     case 5:
@@ -107,9 +111,9 @@ S random_formula(std::mt19937& random, const S (&names)[5], int depth) {
     case 7:
       return l * l - tanh(r);
     case 8:
-      return -l / -r + -l * (-r - -l);
+      return over(-l, -r) + -l * (-r - -l);
     default:
-      return l - (r - l) / (-r);
+      return l - over(r - l, -r);
   }
 }
 const Symbol five_names[] = {a, b, c, x, y};
@@ -281,7 +285,6 @@ BOOST_AUTO_TEST_CASE(what_is_written_has_the_value_that_was_computed) {
     BOOST_TEST(balanced(f.latex()), f.latex());
     if (!std::isfinite(want) || std::abs(want) > 1e3) continue;
     const std::string text = f.plain(100000);
-    if (text.find("/0") != std::string::npos) continue;  // the sign of a zero is not kept
     ++compared;
     const double allowed = 1e-7 * std::max(1., std::abs(want));  // differences of nearly equal numbers occur
     BOOST_TEST(std::abs(f.evaluate(at_five) - want) <= allowed, text);
