@@ -6,10 +6,11 @@
 
 // Boost 1.74 asks every matrix for its const_iterator, which Eigen 3.4 declares as void for all that is not a vector.
 namespace boost::multiprecision::detail {
+// clang-format off
 template <class M>
-requires std::is_base_of_v<Eigen::EigenBase<M>, M>
-struct is_byte_container<M> : boost::false_type {
-};
+  requires requires { typename M::StorageKind; }
+struct is_byte_container<M> : boost::false_type {};
+// clang-format on
 }  // namespace boost::multiprecision::detail
 
 #include <boost/multiprecision/eigen.hpp>

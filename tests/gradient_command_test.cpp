@@ -1,0 +1,302 @@
+// `unroll gradient`: what is printed reads back as the very numbers, and a bad file is told by field and sizes.
+#include <boost/test/unit_test.hpp>
+#include <iostream>
+
+#if defined(UNROLL_HAS_JSON) && __has_include(<nlohmann/json.hpp>)
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "rnn/credit.h"
+#include "rnn/rtrl.h"
+#include "rules/registry.h"
+#include "tests/networks.h"
+#include "tutorials/program/commands.h"
+#include "tutorials/program/network_file.h"
+#include "tutorials/program/options.h"
+
+namespace {
+
+using Eigen::Index;
+using Json = nlohmann::json;
+using rnn::MatrixX;
+namespace fs = std::filesystem;
+
+/// Nested lists by rows; a vector is one list.
+template <class M>
+Json rows(const Eigen::MatrixBase<M>& m) {
+  Json j = Json::array();
+  for (Index i = 0; i < m.rows(); ++i) {
+    if (M::ColsAtCompileTime == 1) {
+      j.push_back(m(i, 0));
+      continue;
+    }
+    j.push_back(Json::array());
+    for (Index k = 0; k < m.cols(); ++k) j.back().push_back(m(i, k));
+  }
+  return j;
+}
+Json blocks(const rnn::Parameters<double>& p) {
+  Json j;
+  rnn::for_each_block([&](std::string_view name, const auto& b) { j[std::string(name)] = rows(b); }, p);
+  return j;
+}
+
+struct Case {
+  rnn::Network<double> net = tests::generic_network(rnn::Activation::softplus, rnn::Loss::sigmoid_ce);
+  rnn::Sequence<double> sequence = tests::generic_sequence(net, 4);
+
+  Json file() const {
+    Json j = {{"alpha", net.alpha}, {"activation", "softplus"}, {"loss", "sigmoid_ce"}};
+    j.update(blocks(net.parameters));
+    j["h_0"] = rows(net.h_0);
+    j["x"] = rows(sequence.x.transpose());
+    j["target"] = rows(sequence.target.transpose());
+    return j;
+  }
+};
+
+/// A file that is gone when the test is.
+struct File {
+  fs::path path = fs::temp_directory_path() /
+                  ("unroll_gradient_" + std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".json");
+  explicit File(const std::string& text) { std::ofstream(path) << text; }
+  explicit File(const Json& j) : File(j.dump()) {}
+  ~File() { fs::remove(path); }
+};
+
+/// What the command prints.
+std::string printed(std::vector<std::string> words, int expected = 0) {
+  std::ostringstream text;
+  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
+  int code = -1;
+  try {
+    code = tutorials::gradient_command(words);
+  } catch (...) {
+    std::cout.rdbuf(before);
+    throw;
+  }
+  std::cout.rdbuf(before);
+  BOOST_TEST(code == expected);
+  return text.str();
+}
+
+/// The file is refused, and the text names it and all of `parts`.
+void refused(const Json& file, std::vector<std::string> parts) {
+  const File f(file);
+  parts.push_back(f.path.string());
+  BOOST_TEST_CONTEXT(file.dump().substr(0, 200))
+  BOOST_CHECK_EXCEPTION(printed({f.path.string()}), tutorials::BadFile, [&](const tutorials::BadFile& e) {
+    for (const auto& part : parts)
+      if (std::string(e.what()).find(part) == std::string::npos) {
+        BOOST_TEST_MESSAGE("no \"" << part << "\" in: " << e.what());
+        return false;
+      }
+    return true;
+  });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
+  const Case c;
+  const File f(c.file());
+  const std::vector<std::string> ids = {"bptt", "rtrl", "double-sum", "ad:bptt", "ad:rtrl", "ad:double-sum"};
+  std::vector<std::string> words = {f.path.string(), "--per-step", "--sensitivity"};
+  for (const auto& id : ids) words.insert(words.end(), {"--rule", id});
+  const Json all = Json::parse(printed(words));
+  BOOST_REQUIRE((all.is_array() && all.size() == ids.size()));
+
+  const auto tape = rnn::bptt(c.net, c.sequence, {.copies = true});
+  const auto forward = rnn::rtrl(c.net, c.sequence);
+  rnn::Rtrl<double> stepwise(c.net);
+  for (Index t = 0; t < 4; ++t) stepwise.advance(c.sequence.x.col(t), c.sequence.target.col(t));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    BOOST_TEST_CONTEXT(ids[i]) {
+      const Json& a = all[i];
+      BOOST_TEST(a["rule"].get<std::string>() == ids[i]);
+      BOOST_TEST(
+          (a["loss"].get<double>() == tape.loss || std::abs(a["loss"].get<double>() - tape.loss) < 1e-14 * tape.loss));
+      BOOST_TEST((a["losses"] == rows(tape.losses)));
+      BOOST_TEST(a["per_step"].size() == 4u);
+      BOOST_TEST(a.contains("delta") == (i == 0 || i == 3));
+      BOOST_TEST(a.contains("P") == (i == 1 || i == 4));
+    }
+  }
+  // bit for bit what the libraries give
+  rules::Bptt<double> bptt(c.net);
+  const auto by_hand = rules::learn(bptt, c.net, c.sequence, true);
+  BOOST_TEST((all[0]["gradient"] == blocks(by_hand.gradient)));
+  BOOST_TEST((all[0]["per_step"][2] == blocks(by_hand.per_step[2])));
+  BOOST_TEST((all[0]["delta"] == rows(bptt.delta().transpose())));
+  BOOST_TEST((all[3]["gradient"] == blocks(tape.gradient)));
+  BOOST_TEST((all[3]["per_step"][2] == blocks(tape.per_step[2])));
+  BOOST_TEST((all[3]["delta"] == rows(tape.delta.transpose())));
+  BOOST_TEST((all[4]["gradient"] == blocks(forward.gradient)));
+  BOOST_TEST((all[4]["per_step"][3] == blocks(forward.per_step[3])));
+  BOOST_TEST(all[4]["P"].size() == 4u);
+  BOOST_TEST(all[4]["P"][3][1]["W_in"][2][0].get<double>() == stepwise.P_W_in()(1, 2, 0));
+  BOOST_TEST(all[4]["P"][3][4]["W_rec"][0][3].get<double>() == stepwise.P_W_rec()(4, 0, 3));
+  BOOST_TEST(all[4]["P"][3][0]["b_rec"][0].get<double>() == stepwise.P_b_rec()(0, 0));
+  BOOST_TEST(std::abs(all[1]["P"][3][4]["W_rec"][0][3].get<double>() - stepwise.P_W_rec()(4, 0, 3)) < 1e-15);
+}
+
+BOOST_AUTO_TEST_CASE(one_rule_is_one_object_and_bptt_if_none_is_asked) {
+  const Case c;
+  const File f(c.file());
+  const Json a = Json::parse(printed({f.path.string()}));
+  BOOST_TEST(a["rule"].get<std::string>() == "bptt");
+  BOOST_TEST(!a.contains("per_step"));
+  const auto in_order = nlohmann::ordered_json::parse(printed({f.path.string()}))["gradient"];
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : in_order.items()) keys.push_back(key);
+  BOOST_TEST((keys == std::vector<std::string>{"W_in", "W_rec", "b_rec", "W_out", "b_out"}));
+  BOOST_TEST((a == Json::parse(printed({"--rule=bptt", f.path.string()}))));
+
+  std::istringstream text(c.file().dump());
+  std::streambuf* const before = std::cin.rdbuf(text.rdbuf());
+  const Json from_stdin = Json::parse(printed({"-"}));
+  std::cin.rdbuf(before);
+  BOOST_TEST((from_stdin == a));
+}
+
+BOOST_AUTO_TEST_CASE(the_initial_state_may_be_left_out_and_there_may_be_no_inputs) {
+  Case c;
+  Json file = c.file();
+  file.erase("h_0");
+  c.net.h_0.setZero();
+  BOOST_TEST((Json::parse(printed({File(file).path.string(), "--rule", "ad:bptt"}))["gradient"] ==
+              blocks(rnn::bptt(c.net, c.sequence).gradient)));
+  for (auto& row : file["W_in"]) row = Json::array();
+  for (auto& row : file["x"]) row = Json::array();
+  const Json a = Json::parse(printed({File(file).path.string()}));
+  BOOST_TEST((a["gradient"]["W_in"] == Json::parse("[[],[],[],[],[]]")));
+}
+
+BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
+  const Json good = Case().file();
+  const auto changed = [&](const char* field, const Json& value) {
+    Json j = good;
+    j[field] = value;
+    return j;
+  };
+  const Json two = {{1, 2}, {3, 4}};
+  for (const char* field : {"alpha", "activation", "loss", "W_in", "W_rec", "b_rec", "W_out", "b_out", "x", "target"}) {
+    Json j = good;
+    j.erase(field);
+    refused(j, {field, "missing"});
+  }
+  refused(changed("alhpa", 0.3), {"alhpa", "unknown"});
+  refused(changed("h0", good["h_0"]), {"h0", "h_0"});
+  refused(changed("W_in", two), {"W_in", "2 x 2", "5 x 2"});
+  refused(changed("W_rec", {{1, 2, 3}, {1, 2, 3}}), {"W_rec", "2 x 3", "2 x 2"});
+  refused(changed("W_rec", {{1, 2}, {3}}), {"W_rec[1]", "1 numbers", "2"});
+  refused(changed("W_rec", Json::array()), {"W_rec", "no rows"});
+  refused(changed("W_out", two), {"W_out", "2 x 2", "2 x 5"});
+  refused(changed("b_rec", {1, 2}), {"b_rec", "2 numbers", "d = 5"});
+  refused(changed("b_out", {1}), {"b_out", "1 numbers", "m = 2"});
+  refused(changed("h_0", {1, 2, 3}), {"h_0", "3 numbers", "d = 5"});
+  refused(changed("x", two), {"x", "2 x 2", "2 x 3"});
+  refused(changed("x", Json::array()), {"x", "no rows"});
+  refused(changed("target", {{1, 2}}), {"target", "1 x 2", "4 x 2"});
+  refused(changed("b_rec", "none"), {"b_rec", "list"});
+  refused(changed("b_rec", {1, 2, "three", 4, 5}), {"b_rec[2]", "three"});
+  refused(changed("alpha", "0.3"), {"alpha", "number"});
+  refused(changed("activation", "tahn"), {"activation", "tahn", "softplus"});
+  refused(changed("loss", 3), {"loss", "3", "squared"});
+  refused(changed("options", {1}), {"options", "object"});
+  refused(changed("draws", Json::object()), {"draws", "list"});
+  refused(changed("gradient", {{"W_rec", two}}), {"gradient.W_rec", "2 x 2", "5 x 5"});
+  refused(changed("gradient", {{"Wrec", two}}), {"gradient", "Wrec"});
+  refused(changed("per_step", Json::array({Json::object()})), {"per_step", "1 entries", "4"});
+  refused(changed("delta", two), {"delta", "2 x 2", "4 x 5"});
+  Json large = changed("b_out", {1e200, 1e200});
+  large["loss"] = "squared";
+  refused(large, {"t = 1", "finite"});
+  refused(Json::array({1, 2}), {"object", "list of 2"});
+  const auto text = [](const char* json, const char* part) {
+    const File f{std::string(json)};
+    BOOST_CHECK_EXCEPTION(printed({f.path.string()}), tutorials::BadFile, [&](const tutorials::BadFile& e) {
+      return std::string(e.what()).find(part) != std::string::npos;
+    });
+  };
+  text("{\"alpha\": 1, \"alpha\": 2}", "twice");
+  text("{\"alpha\": 1,", "JSON");
+  text("", "JSON");
+  text("{\"alpha\": 1e999}", "JSON");
+  BOOST_CHECK_THROW(printed({"/no/such/file.json"}), tutorials::BadFile);
+}
+
+BOOST_AUTO_TEST_CASE(what_verify_will_need_is_read) {
+  const Case c;
+  const auto tape = rnn::bptt(c.net, c.sequence, {.copies = true});
+  Json j = c.file();
+  j["gradient"] = {{"W_rec", rows(tape.gradient.W_rec)}, {"b_out", rows(tape.gradient.b_out)}};
+  j["per_step"] = Json::array();
+  for (const auto& part : tape.per_step) j["per_step"].push_back(blocks(part));
+  j["delta"] = rows(tape.delta.transpose());
+  j["options"] = {{"truncation", 3}};
+  j["draws"] = {{1, -1}};
+  j["state"] = Json::object();
+  const File f(j);
+  const auto file = tutorials::read_network_file(f.path.string());
+  BOOST_TEST(file.gradient.size() == 2u);
+  BOOST_TEST((file.gradient.at("W_rec") == tape.gradient.W_rec));
+  BOOST_TEST((file.gradient.at("b_out") == tape.gradient.b_out));
+  BOOST_TEST((file.per_step.at(3).at("W_in") == tape.per_step[3].W_in));
+  BOOST_TEST((file.delta.value() == tape.delta));
+  BOOST_TEST(file.options == "{\"truncation\":3}");
+  BOOST_TEST(file.draws == "[[1,-1]]");
+  BOOST_TEST(file.state == "{}");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_words_are_explained) {
+  const File f(Case().file());
+  const std::string name = f.path.string();
+  BOOST_CHECK_THROW(printed({}), tutorials::UsageError);
+  BOOST_CHECK_THROW(printed({name, name}), tutorials::UsageError);
+  BOOST_CHECK_THROW(printed({name, "--per-stpe"}), tutorials::UsageError);
+  BOOST_CHECK_THROW(printed({name, "--sensitivity"}), tutorials::UsageError);  // bptt has no P
+  BOOST_CHECK_EXCEPTION(printed({name, "--rule", "btpp"}), tutorials::UsageError, [](const std::exception& e) {
+    return std::string(e.what()).find("ad:rtrl") != std::string::npos;
+  });
+}
+
+// The program itself, where it was built.
+BOOST_AUTO_TEST_CASE(the_program_says_0_or_2) {
+  const fs::path here = boost::unit_test::framework::master_test_suite().argv[0];
+  const fs::path program = fs::absolute(here).parent_path().parent_path() / "tutorials" / "unroll";
+  if (!fs::exists(program)) {
+    std::cout << "skipped: " << program << " is not built\n";
+    return;
+  }
+  const Json good = Case().file();
+  Json bad = good;
+  bad.erase("alpha");
+  const File f(good), g(bad);
+  const auto call = [&](const std::string& words) {
+    std::FILE* pipe = popen((program.string() + " gradient " + words + " 2>/dev/null").c_str(), "r");
+    std::string out;
+    for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+    const int status = pclose(pipe);
+    return std::pair(status / 256, out);
+  };
+  const auto [code, out] = call(f.path.string() + " --rule ad:rtrl");
+  BOOST_TEST(code == 0);
+  BOOST_TEST((Json::parse(out)["losses"] == rows(rnn::run(Case().net, Case().sequence).losses)));
+  BOOST_TEST((call("- < " + f.path.string()).second == printed({f.path.string()})));
+  BOOST_TEST(call(g.path.string()).first == 2);
+  BOOST_TEST(call(g.path.string()).second.empty());
+  BOOST_TEST(call("").first == 2);
+  BOOST_TEST(call(f.path.string() + " --rule nobody").first == 2);
+}
+
+#else
+
+BOOST_AUTO_TEST_CASE(without_json) {
+  std::cout << "skipped: unroll gradient needs nlohmann-json (Debian: nlohmann-json3-dev)\n";
+}
+
+#endif
