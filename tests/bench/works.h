@@ -148,9 +148,10 @@ struct ScalarRnn {
     Number loss = 0.0;
     for (std::size_t t = 0; t < T; ++t) {
       for (std::size_t i = 0; i < d; ++i) {
+        const Number *w_rec = W_rec + i * d, *w_in = W_in + i * n;
         Number u = b_rec[i];
-        for (std::size_t j = 0; j < d; ++j) u += W_rec[i * d + j] * h[j];
-        for (std::size_t j = 0; j < n; ++j) u += W_in[i * n + j] * inputs[t * n + j];
+        for (std::size_t j = 0; j < d; ++j) u += w_rec[j] * h[j];
+        for (std::size_t j = 0; j < n; ++j) u += w_in[j] * inputs[t * n + j];
         h_next[i] = (1.0 - alpha) * h[i] + alpha * tanh(u);
       }
       std::swap(h, h_next);
