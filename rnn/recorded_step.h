@@ -1,0 +1,59 @@
+// One step of the network with whole vectors as entries of the tape: u_t, h_t, v_t and L_t are one entry each, or few.
+#pragma once
+
+#include <tuple>
+
+#include "ad/matrix.h"
+#include "rnn/network.h"
+
+namespace rnn {
+
+/// theta as ad/parts.h takes it, in the order of Blocks: W_rec, W_in, b_rec, W_out, b_out.
+using ParameterTuple = std::tuple<MatrixX<double>, MatrixX<double>, VectorX<double>, MatrixX<double>, VectorX<double>>;
+inline ParameterTuple to_tuple(const Parameters<double>& p) { return {p.W_rec, p.W_in, p.b_rec, p.W_out, p.b_out}; }
+inline Parameters<double> from_tuple(const ParameterTuple& t) {
+  return std::apply([](const auto&... block) { return Parameters<double>{block...}; }, t);
+}
+
+/// f(u), element by element.
+inline ad::VarMatrix activate(Activation f, const ad::VarMatrix& u) {
+  switch (f) {
+    case Activation::tanh:
+      return tanh(u);
+    case Activation::relu:
+      return relu(u);
+    case Activation::sigmoid:
+      return sigmoid(u);
+    case Activation::softplus:
+      return softplus(u);
+    default:
+      return u;
+  }
+}
+
+/// L_t from v_t and the target. Throws std::invalid_argument where their sizes differ.
+inline ad::Var loss_t(Loss loss, const ad::VarMatrix& v, const ad::VarMatrix& target) {
+  switch (loss) {
+    case Loss::softmax_ce:
+      return softmax_cross_entropy(v, target);
+    case Loss::sigmoid_ce:
+      return softplus(v).sum() - v.dot(target);
+    case Loss::tanh_squared:
+      return squared_distance(tanh(v), target, 0.5);
+    default:
+      return squared_distance(v, target, 0.5);
+  }
+}
+
+/// h_t and L_t from h_{t-1}, x_t and the target: (1.1) to (1.5). theta is the tuple of five on the tape.
+template <class Theta>
+std::pair<ad::VarMatrix, ad::Var> recorded_step(const Network<double>& net, const Theta& theta,
+                                                const ad::VarMatrix& h_before, const ad::VarMatrix& x,
+                                                const ad::VarMatrix& target) {
+  const auto& [W_rec, W_in, b_rec, W_out, b_out] = theta;
+  const ad::VarMatrix u = W_rec * h_before + W_in * x + b_rec;
+  const ad::VarMatrix h = (1 - net.alpha) * h_before + net.alpha * activate(net.activation, u);
+  return {h, loss_t(net.loss, W_out * h + b_out, target)};
+}
+
+}  // namespace rnn
