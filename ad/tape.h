@@ -118,7 +118,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   /// A new independent variable.
   template <class Tag = void>
-  Variable<T, Tag> input(const T& v) {
+  Variable<T, Tag> input(T v) {
     if (!this->has_room()) [[unlikely]]
       make_room({});
     const Id i = this->push(Op::input, v, 0, T(0), 0, T(0), 0);
@@ -126,7 +126,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     return {v, i, this->generation};
   }
   template <class Tag = void>
-  Variable<T, Tag> input(const T& v, std::string name) {
+  Variable<T, Tag> input(T v, std::string name) {
     add_name(size, std::move(name));
     return input<Tag>(v);
   }
@@ -163,7 +163,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   /// The adjoint sweep: from y downward, d(y)/d(every variable before it), times `seed`. Earlier adjoints are forgotten.
   template <class Tag>
-  void reverse(const Variable<T, Tag>& y, const T& seed = T(1)) {
+  void reverse(const Variable<T, Tag>& y, T seed = T(1)) {
     const Id top = check(y, "reverse(y)");
     zero(store_.adjoint);
     store_.adjoint[top] = seed;

@@ -297,6 +297,21 @@ BOOST_AUTO_TEST_CASE(a_sweep_may_start_in_the_middle) {
   BOOST_TEST((tape.adjoint(x) == 6 && tape.adjoint(y) == 0));
 }
 
+BOOST_AUTO_TEST_CASE(what_the_tape_hands_out_may_be_handed_back) {
+  Tape tape;
+  const Var x = tape.input(3.0), y = x * x;
+  tape.reverse(y);
+  tape.reverse(y, tape.adjoint(x));  // 2x times dy/dx; the seed is read before the sweep forgets it
+  BOOST_TEST(tape.adjoint(x) == 36);
+  tape.forward(x);
+  tape.forward(x, tape.tangent(y));
+  BOOST_TEST(tape.tangent(y) == 36);
+  for (int i = 0; i < 5000; ++i) {  // also when the values move to a larger place
+    const Var again = tape.input(tape.value_of(1));
+    BOOST_TEST((again.value() == 3 && tape.value_of(again.id()) == 3));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(sweeps_in_several_directions_at_once) {
   using Three = ad::Tangents<double, 3>;
   Tape tape;
