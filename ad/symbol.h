@@ -362,14 +362,14 @@ inline std::vector<Formula> table() {
 inline std::string_view written_name(Op op) { return op == Op::log ? "ln" : op_text(op).name; }
 
 // clang-format off
-/// The operation itself, by name: apply(Op::tanh, x) is tanh(x).
+/// The operation itself, by name: apply(Op::tanh, x) is tanh(x). A fused one reads as what it was: w + x*z.
 inline Symbol apply(Op op, const Symbol& x, const Symbol& z = {}, const Symbol& w = {}) {
   switch (op) {
 #define AD_INFIX(f, symbol, ...) case Op::f: return x symbol z;
 #define AD_PREFIX(f, symbol, ...) case Op::f: return symbol x;
 #define AD_UNARY(f, ...) case Op::f: return f(x);
 #define AD_BINARY(f, ...) case Op::f: return f(x, z);
-#define AD_TERNARY(f, ...) case Op::f: return f(x, z, w);
+#define AD_TERNARY(f, ...) case Op::f: return w + x * z;  // there is but one: fma
 #include "ad/derivatives.def"
     case Op::sub_mul: return w - x * z;
     default: return x;

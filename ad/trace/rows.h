@@ -177,7 +177,8 @@ class Reader {
   Symbol formula(Id i) const {
     if (block(i)) return Symbol(operation(i));
     const Entry<T>& e = tape_.entry_of(i);
-    if (e.op == Op::input || e.op == Op::constant || e.op == Op::custom) return Symbol(operation(i));
+    if (e.op == Op::input || e.op == Op::custom) return Symbol(operation(i));
+    if (e.op == Op::constant) return symbol(0, tape_.value_of(i));
     return apply(e.op, symbol(e, false), symbol(e, true), e.c ? Symbol(label(e.c)) : Symbol());
   }
 
@@ -457,8 +458,10 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
       T below(0);
       for (Id i = 1; i <= tape.length(); ++i)
         if (r.op(i) <= Op::constant) below += flow(tape.adjoint(i), tape.tangent(i));
-      t.closing = fmt::format("pairing, sum of adjoint * tangent = {:.6f} over the inputs, {:.6f} at the result", below,
-                              tape.tangent(top));
+      const T above = tape.tangent(top);
+      const bool ok = std::abs(below - above) <= 1e-9 * std::max(T(1), std::abs(above));
+      t.closing = ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at inputs and result  ok", above)
+                     : fmt::format("pairing breaks: {:.6f} at the inputs, {:.6f} at the result", below, above);
     } else if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
       const auto p = pairing(tape, y);
       t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;
