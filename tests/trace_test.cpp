@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(eighty_columns_are_enough) {
   View view;
   ad::Look look;
   for (const bool fold : {false, true})
-    for (const std::size_t most : {0, 20}) {
+    for (const std::size_t most : {std::size_t{0}, std::size_t{20}}) {
       view.fold_inputs = fold;
       look.most = most;
       const auto all = lines(ad::terminal(ad::trace(tape, unrolled.loss, view), look));
