@@ -1,6 +1,6 @@
-// The judges: derivatives without calculus and with an error bar, the pairing of both sweeps, comparison entry by entry.
+// The judges: derivatives without calculus and with an error bar, comparison entry by entry, pairing of both sweeps.
 //
-// No judge divides by a number whose sign or size it is to judge. A judge that cannot see says so: its error bar is wide.
+// No judge divides by a number whose sign or size it is to judge. One that cannot see says so: its error bar is wide.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,8 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "ad/annotations.h"
-#include "ad/elementary.h"
+#include "ad/pairing.h"
 
 namespace ad {
 
@@ -43,25 +42,26 @@ Eigen::ArrayXd flat(const Y& y) {
   }
 }
 
-/// The numbers of `a` in the shape of y.
+/// A flat estimate in the shape of y.
 template <class Y>
-auto in_shape_of(const Y& y, const Eigen::ArrayXd& a) {
+auto in_shape_of(const Y& y, const Estimate<Eigen::ArrayXd>& e) {
   if constexpr (Shaped<Y>) {
-    typename Y::PlainObject m = y;
-    Eigen::Map<Eigen::ArrayXd>(m.data(), m.size()) = a;
+    Estimate<typename Y::PlainObject> m{y, y};
+    Eigen::Map<Eigen::ArrayXd>(m.value.data(), m.value.size()) = e.value;
+    Eigen::Map<Eigen::ArrayXd>(m.error.data(), m.error.size()) = e.error;
     return m;
   } else {
-    return a[0];
+    return Estimate<double>{e.value[0], e.error[0]};
   }
 }
 
 /// The derivative at t = 0 of f(t), a flat array; f may change t to the step it really took.
 ///
 /// Central differences D(h) = f' + c2 h^2 + c4 h^4 + ... for smaller and smaller h; Neville's scheme removes one power
-/// after the other (Ridders, Adv. Eng. Software 4, 1982). For each component the entry of least error is taken; its error
-/// is how far it, or the entry above it, is from three neighbours in the scheme, and the noise of f carried through.
-/// The noise is measured, as f may lose more digits than its value shows: f(h) - 2 f(0) + f(-h) at this and all smaller
-/// steps, with the powers of h removed in the same way.
+/// after the other (Ridders, Adv. Eng. Software 4, 1982). For each component the entry of least error is taken; its
+/// error is how far it, or the entry above it, is from three neighbours in the scheme, and the noise of f carried
+/// through. The noise is measured, as f may lose more digits than its value shows: f(h) - 2 f(0) + f(-h) at this and
+/// all smaller steps, with the powers of h removed in the same way.
 template <class F>
 Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
   constexpr std::size_t rows = 40, columns = 7;
@@ -136,8 +136,7 @@ auto differences(F&& f, double x) {
         return detail::flat(f(at));
       },
       0.125 * std::max(1., std::abs(x)));
-  using Y = decltype(detail::in_shape_of(y, d.value));
-  return Estimate<Y>{detail::in_shape_of(y, d.value), detail::in_shape_of(y, d.error)};
+  return detail::in_shape_of(y, d);
 }
 
 /// How fast f(x) changes as x moves with velocity v, by differences. x and v are Eigen objects of one shape.
@@ -153,8 +152,7 @@ auto differences(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>&
   const auto d =
       detail::extrapolate([&](double& t) { return detail::flat(f(typename X::PlainObject(at + t * direction))); },
                           reach > 0 ? 0.125 / reach : 0.125);
-  using Y = decltype(detail::in_shape_of(y, d.value));
-  return Estimate<Y>{detail::in_shape_of(y, d.value), detail::in_shape_of(y, d.error)};
+  return detail::in_shape_of(y, d);
 }
 
 /// df/dx of a function with one number as result, entry by entry of the Eigen object x, by differences.
@@ -176,14 +174,14 @@ auto difference_gradient(F&& f, const Eigen::DenseBase<X>& x) {
   return g;
 }
 
-/// df/dx to rounding error, where f is analytic and takes std::complex<double>: Im f(x + ih) / h, without a difference.
-/// (Squire and Trapp, SIAM Review 40, 1998.)
+/// df/dx to rounding error, where f is analytic and takes std::complex<double>: Im f(x + ih) / h, with no difference
+/// (Squire and Trapp, SIAM Review 40, 1998).
 template <class F>
 double complex_step(F&& f, double x) {
   constexpr double h = 0x1p-300;  // h^2 is nothing, h itself loses no digit
   return std::imag(f(std::complex<double>(x, h))) / h;
 }
-/// The same along a direction: x and v are Eigen objects, f takes one of complex numbers and returns a number or another.
+/// The same along a direction: f takes an Eigen object of complex numbers and returns a number or another object.
 template <class F, class X, class V>
 auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
   constexpr double h = 0x1p-300;
@@ -196,7 +194,7 @@ auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>
     return std::imag(y) / h;
 }
 
-// --- comparison ----------------------------------------------------------------------------------------------------------
+// --- comparison ------------------------------------------------------------------------------------------------------
 
 /// A verdict in words. Converts to bool: true where everything agrees.
 struct Comparison {
@@ -206,7 +204,7 @@ struct Comparison {
   explicit operator bool() const { return ok; }
 };
 
-/// Entries of `got` may differ from those of `want` by `allowed` each; an entry that is not a number never agrees, and an
+/// Entries of `got` may differ from those of `want` by `allowed` each; one that is not a number never agrees, and an
 /// infinite one only with itself. Names the five worst entries.
 inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd& got, const Eigen::ArrayXXd& want,
                                   const Eigen::ArrayXXd& allowed) {
@@ -218,17 +216,17 @@ inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd
         fmt::format("{} is {} x {}, and should be {} x {}", name, got.rows(), got.cols(), want.rows(), want.cols());
     return c;
   }
+  constexpr double inf = std::numeric_limits<double>::infinity();
   const auto off = [&](Eigen::Index i) {
-    if (got.data()[i] == want.data()[i]) return 0.;
-    const double d = std::abs(got.data()[i] - want.data()[i]);
-    return d < std::numeric_limits<double>::infinity() ? d : std::numeric_limits<double>::infinity();
+    const double d = got.data()[i] == want.data()[i] ? 0 : std::abs(got.data()[i] - want.data()[i]);
+    return d < inf ? d : inf;
   };
   std::vector<Eigen::Index> wrong;
   double most = 0, size = 0;
   for (Eigen::Index i = 0; i < want.size(); ++i) {
     most = std::max(most, off(i));
     if (std::isfinite(want.data()[i])) size = std::max(size, std::abs(want.data()[i]));
-    if (off(i) != 0 && !(off(i) <= allowed.data()[i] && std::isfinite(off(i)))) wrong.push_back(i);
+    if (off(i) == inf || off(i) > std::max(0., allowed.data()[i])) wrong.push_back(i);
   }
   c.ok = wrong.empty();
   c.relative = most == 0 ? 0 : most / size;
@@ -262,8 +260,8 @@ Eigen::ArrayXXd table(const M& m) {
 }
 }  // namespace detail
 
-/// Two numbers or Eigen objects, to a tolerance relative to the largest entry wanted: rounding in a sum leaves errors of
-/// the size of its terms, not of its small results.
+/// Two numbers or Eigen objects, to a tolerance relative to the largest entry wanted: rounding in a sum leaves errors
+/// of the size of its terms, not of its small results.
 template <class M, class N>
 Comparison compare(const std::string& name, const M& got, const N& want, double tolerance) {
   const Eigen::ArrayXXd w = detail::table(want);
@@ -277,86 +275,6 @@ Comparison compare(const std::string& name, const M& got, const N& want, double 
 template <class M, class Y>
 Comparison compare(const std::string& name, const M& got, const Estimate<Y>& want) {
   return compare_entries(name, detail::table(got), detail::table(want.value), detail::table(want.error));
-}
-
-// --- pairing -------------------------------------------------------------------------------------------------------------
-
-/// What pairing() found. Ids are those of the tape.
-template <class T>
-struct Pairing {
-  bool ok = true;
-  std::vector<T> cut;                // cut[i]: the sum above entry i; cut[0]: over the inputs
-  std::uint32_t broken = 0;          // the first entry, from above, where the sum changes; 0: none
-  std::vector<std::uint32_t> edits;  // entries whose derivative a person gave: detach, custom
-  std::string text;
-  explicit operator bool() const { return ok; }
-};
-
-/// Cuts the recording between entries and sums adjoint * tangent over the variables open at the cut, from the output y
-/// down to the inputs: by the chain rule the sum is the same, dy/dt, at every cut. An adjoint counts as far as the
-/// entries above the cut have handed it on. A wrong rule or an edited sweep is found at its entry. Over numbers that are
-/// exact nothing is forgiven; else a few units in the last place of what is summed.
-/// Throws std::logic_error unless both sweeps, reverse(y) and forward(inputs), were made over the recording as it is.
-template <class Tape, class Variable>
-auto pairing(const Tape& tape, const Variable& y) {
-  using T = std::remove_cvref_t<decltype(tape.value_of(1))>;
-  using std::abs;
-  if (!tape.has_adjoints() || !tape.has_tangents())
-    throw std::logic_error(fmt::format("ad::pairing: no {} sweep over the recording as it is now",
-                                       tape.has_adjoints() ? "tangent" : "adjoint"));
-  if constexpr (requires { tape.only_scalars(); })
-    if (!tape.only_scalars()) throw std::logic_error("ad::pairing: over a recording with matrix entries");
-  const auto label = [&](std::uint32_t i) {
-    const Op op = tape.entry_of(i).op;
-    const std::string name = tape.name_of(i);
-    return fmt::format("v{}{}{} ({}{})", i, name.empty() ? "" : " ", name, op_text(op).name,
-                       op == Op::detach || op == Op::custom ? ", an edit" : "");
-  };
-  const auto number = [](const T& x) { return static_cast<double>(x); };
-  const std::uint32_t top = tape.check(y, "pairing(tape, y)");
-  Pairing<T> p;
-  std::vector<T> open(top + 1, T(0)), terms(top + 1, T(0));  // handed on so far, and the sum of what it was made of
-  open[top] = tape.adjoint(top);
-  T sum = flow(tape.adjoint(top), tape.tangent(top));
-  p.cut.assign(top + 1, sum);
-  for (std::uint32_t i = top; i > 0; --i) {
-    p.cut[i] = sum;
-    const auto& e = tape.entry_of(i);
-    if (e.op == Op::detach || e.op == Op::custom) p.edits.push_back(i);
-    const T g = tape.adjoint(i), t = tape.tangent(i);
-    T pushed = t, size = flow(terms[i], T(abs(t)));
-    if (e.op > Op::constant) {
-      pushed = T(0);
-      const std::pair<std::uint32_t, T> operands[] = {{e.a, e.pa}, {e.b, e.pb}, {e.c, T(1)}};
-      for (const auto& [k, partial] : operands) {
-        if (k == 0) continue;
-        const T handed = flow(partial, g);
-        open[k] += handed;
-        terms[k] += abs(handed);
-        pushed += flow(partial, tape.tangent(k));
-        size += abs(flow(handed, tape.tangent(k)));
-      }
-    }
-    // the sum loses open * t and gains, over the operands, partial * g * their tangents
-    T change = open[i] == g ? T(0) : flow(T(g - open[i]), t);
-    if (!(pushed == t)) change += flow(g, T(pushed - t));
-    if (change == 0) continue;
-    sum += change;
-    const bool rounding = change - change == 0 && abs(change) <= 16 * std::numeric_limits<T>::epsilon() * size;
-    if (p.broken == 0 && !rounding) {
-      p.broken = i;
-      p.text = fmt::format(
-          "pairing breaks at {}: the sum is {:.6g} above it and {:.6g} below; its adjoint is {:.6g} and "
-          "{:.6g} was handed to it; its tangent is {:.6g} and its operands make {:.6g}",
-          label(i), number(p.cut[i]), number(sum), number(g), number(open[i]), number(t), number(pushed));
-    }
-  }
-  p.cut[0] = sum;
-  p.ok = p.broken == 0;
-  if (p.ok) p.text = fmt::format("pairing, sum of adjoint * tangent = {:.6g} at every cut  ok", number(p.cut[0]));
-  for (std::size_t k = 0; k < p.edits.size(); ++k)
-    p.text += (k == 0 ? "\n  the derivative is given, not derived, at " : ", ") + label(p.edits[k]);
-  return p;
 }
 
 }  // namespace ad

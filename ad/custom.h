@@ -4,8 +4,8 @@
 //                          [](const auto& x) { return 3 * x * x; });  // its partial, one for each operand
 //   auto y = cube(x);                                                 // x: double, Dual, Var, nested
 //
-// A partial takes the operands, and after them the result if it likes. It need not be the true one: what it says is what
-// both modes use. Where numbers are nested, derivatives of a partial are those of its own formula.
+// A partial takes the operands, and after them the result if it likes. It need not be the true one: both modes use what
+// it says. Where numbers are nested, derivatives of a partial are those of its own formula.
 #pragma once
 
 #include <iterator>
