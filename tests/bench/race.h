@@ -25,7 +25,8 @@ class Race {
   struct Lane {
     std::string name;
     std::function<void()> run;
-    std::size_t calls = 1;  // in a turn
+    std::size_t calls = 1;    // in a turn
+    std::size_t warm_up = 1;  // before it
     std::vector<double> seconds{}, ratios{};
   };
 
@@ -34,41 +35,38 @@ class Race {
       lane.run();
       const double once = time(lane);
       lane.calls = static_cast<std::size_t>(std::clamp(std::ceil(turn_seconds / once), 1.0, 1e6));
+      lane.warm_up = static_cast<std::size_t>(std::clamp(std::ceil(warm_up_seconds / once), 1.0, 1e6));
     }
   }
 
-  /// Seconds one round takes, roughly.
-  double round() {
-    double total = 0;
+  void round() {
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
       const double reference = turn(lanes_[0]);
-      const double lane = turn(lanes_[i]);
-      lanes_[i].ratios.push_back(lane / reference);
-      total += reference * static_cast<double>(lanes_[0].calls) + lane * static_cast<double>(lanes_[i].calls);
+      lanes_[i].ratios.push_back(turn(lanes_[i]) / reference);
     }
-    return total;
   }
 
-  const std::vector<Lane>& lanes() const { return lanes_; }
-
- private:
   /// Processor time of this thread: what other programs take in between does not count.
-  static double thread_seconds() {
+  static double seconds() {
     timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
   }
 
+  const std::vector<Lane>& lanes() const { return lanes_; }
+
+ private:
   static double time(const Lane& lane) {
-    const double start = thread_seconds();
+    const double start = seconds();
     for (std::size_t i = 0; i < lane.calls; ++i) lane.run();
-    return (thread_seconds() - start) / static_cast<double>(lane.calls);
+    return (seconds() - start) / static_cast<double>(lane.calls);
   }
 
-  /// First the same without the clock, for half as long again: the lane's own memory has to come back into the caches
-  /// that the others have used.
+  /// First without the clock: the lane's own memory has to come back into the caches that the others have used. (A tape
+  /// of some megabytes needs to be gone over several times before it is as near as if it were alone.)
+  static constexpr double warm_up_seconds = 4e-3;
   static double turn(Lane& lane) {
-    for (std::size_t i = 0; i < lane.calls + lane.calls / 2; ++i) lane.run();
+    for (std::size_t i = 0; i < lane.warm_up; ++i) lane.run();
     lane.seconds.push_back(time(lane));
     return lane.seconds.back();
   }
