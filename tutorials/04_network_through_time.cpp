@@ -75,9 +75,9 @@ LESSON(4, "A network through time") {
   //% # The network
   //% A recurrent network (再帰型ニューラルネットワーク) has a state $h_t$ that it hands to itself. At time $t$ it computes
   //%
-  //% - (1.1) $u_t = W_{rec} h_{t-1} + W_{in} x_t + b_{rec}$
+  //% - (1.1) $u_t = W_{\mathrm{rec}} h_{t-1} + W_{\mathrm{in}} x_t + b_{\mathrm{rec}}$
   //% - (1.2) $h_t = (1 - \alpha) h_{t-1} + \alpha f(u_t)$: here $f = \tanh$, and $h_0 = 0$
-  //% - (1.3) $v_t = W_{out} h_t + b_{out}$ and (1.4) $y_t = g(v_t)$: here the softmax
+  //% - (1.3) $v_t = W_{\mathrm{out}} h_t + b_{\mathrm{out}}$ and (1.4) $y_t = g(v_t)$: here the softmax
   //% - (1.5) $L = \sum_t L_t$: here the cross-entropy of $y_t$ with $[p_t, 1 - p_t]$
   //%
   //% The five parameters together are called $\theta$. Ours: $n = 2$ inputs, $d = 3$ units, $m = 2$ outputs.
@@ -141,7 +141,7 @@ LESSON(4, "A network through time") {
   //% # The straight path carries derivatives
   //% How does a change of $h_1$ move $h_2$? By $J_2 = \partial h_2 / \partial h_1$ (状態遷移のヤコビ行列):
   //% $1 - \alpha$ of it goes straight, the rest through the weights:
-  //% $J_t = (1 - \alpha) I + \alpha\,\mathrm{diag}(f'(u_t))\,W_{rec}$. Nobody need derive this; it is the derivative of a step.
+  //% $J_t = (1 - \alpha) I + \alpha\,\mathrm{diag}(f'(u_t))\,W_{\mathrm{rec}}$. Nobody need derive this; it is the derivative of a step.
   const auto next = [&](const auto& state) {
     using S = typename std::decay_t<decltype(state)>::Scalar;
     return rnn::step(net, rnn::cast<S>(theta), state, x_2).h;

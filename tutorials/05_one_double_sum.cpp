@@ -111,7 +111,7 @@ LESSON(5, "One double sum, two orders") {
 
   //% # The picture of credit
   //% All blocks at once: `rnn::Credit` sweeps back from each $L_t$ and reads the adjoints of all copies. Here is the size of
-  //% each block, over $W_{rec}$, $W_{in}$ and $b_{rec}$. A row is a loss, a column a use.
+  //% each block, over $W_{\mathrm{rec}}$, $W_{\mathrm{in}}$ and $b_{\mathrm{rec}}$. A row is a loss, a column a use.
   //%ja 行は損失の時刻 $t$，列はパラメータが使われた時刻 $s$ である．
   //%hide
   const auto& squares = credit.squared_norms();
@@ -226,7 +226,7 @@ LESSON(5, "One double sum, two orders") {
   expect("in total they agree", distance(all_rows, all_columns) < 1e-14);
   expect("with what reverse mode gives", rnn::flatten(all_rows), rnn::flatten(rnn::bptt(net, sequence).gradient));
   //%show
-  //% $W_{out}$ and $b_{out}$ act on the loss of the same step and no other: their blocks stand on the diagonal, where a row
+  //% $W_{\mathrm{out}}$ and $b_{\mathrm{out}}$ act on the loss of the same step and no other: their blocks stand on the diagonal, where a row
   //% and a column are one.
   //%hide
   for (int t = 1; t <= 6; ++t)
@@ -253,48 +253,48 @@ LESSON(5, "One double sum, two orders") {
 
   //% # 10660, 780, 39
   //% Block $(t, s)$ needs $\tilde{\delta}_t = \partial L_t / \partial h_t$, carried back through $J_t$, $J_{t-1}$, ...,
-  //% $J_{s+1}$. How many products with a $J$ is that in all? Three programs add up the columns and count; `now[t]` is
-  //% $\tilde{\delta}_t$.
+  //% $J_{s+1}$. How many products with a $J$ is that in all? Three programs add up the columns and count; row $t$ of
+  //% `now` is $\tilde{\delta}_t$.
   const int T = parameter("T", 40, 2, 100);
   //%hide
   const auto longer = rnn::add_task(T, random, {.t1 = 2, .t2 = 3});
-  const auto last = static_cast<std::size_t>(T);
-  std::vector<Eigen::MatrixXd> J(last + 1);                   // by forward mode
-  std::vector<Row> now(last + 1), none(last + 1, Row::Zero(3));  // now[t] = dL_t/dh_t, by reverse mode
+  std::vector<Eigen::MatrixXd> transitions;                    // [t-1]: J_t, by forward mode
+  Eigen::MatrixXd now = Eigen::MatrixXd::Zero(T + 1, 3);       // row t: dL_t/dh_t, by reverse mode
   {
     rnn::Rtrl<double> forward(net);
     ad::Tape long_tape;
     const auto r = rnn::unroll(long_tape, net, longer);
-    for (std::size_t t = 1; t <= last; ++t) {
-      const auto column = static_cast<Eigen::Index>(t) - 1;
-      forward.advance(longer.x.col(column), longer.target.col(column));
-      J[t] = forward.J();
-      long_tape.reverse(r.losses[t - 1]);
-      now[t] = ad::adjoint(long_tape, r.h[t]).transpose();
+    for (int t = 1; t <= T; ++t) {
+      const auto i = static_cast<std::size_t>(t);
+      forward.advance(longer.x.col(t - 1), longer.target.col(t - 1));
+      transitions.push_back(forward.J());
+      long_tape.reverse(r.losses[i - 1]);
+      now.row(t) = ad::adjoint(long_tape, r.h[i]).transpose();
     }
   }
+  const auto J = [&](int t) -> const Eigen::MatrixXd& { return transitions[static_cast<std::size_t>(t - 1)]; };
   long products = 0;
   //%show
   const auto back = [&](const Row& c, int t) -> Row {
-    return ++products, c * J[t];
+    return ++products, c * J(t);
   };
-  auto delta = none;                          // each pair on its own
+  Eigen::MatrixXd delta = 0 * now;            // each pair on its own
   for (int t = 1; t <= T; ++t)
     for (int s = 1; s <= t; ++s) {
-      Row c = now[t];
+      Row c = now.row(t);
       for (int r = t; r > s; --r) c = back(c, r);
-      delta[s] += c;
+      delta.row(s) += c;
     }
   //%hide
   const long alone = products;
   const auto by_pairs = delta;
   products = 0;
-  delta = none;
+  delta.setZero();
   //%show
   for (int t = 1; t <= T; ++t) {              // reuse along each row
-    Row c = now[t];
-    for (int s = t; s > 1; c = back(c, s--)) delta[s] += c;
-    delta[1] += c;
+    Row c = now.row(t);
+    for (int s = t; s > 1; c = back(c, s--)) delta.row(s) += c;
+    delta.row(1) += c;
   }
   //%hide
   const long along = products;
@@ -302,13 +302,11 @@ LESSON(5, "One double sum, two orders") {
   products = 0;
   //%show
   delta = now;                                // (1.12): all rows at once
-  for (int s = T; s > 1; --s) delta[s - 1] += back(delta[s], s);
+  for (int s = T; s > 1; --s) delta.row(s - 1) += back(delta.row(s), s);
   //%hide
   const long together = products;
-  const Eigen::MatrixXd want = rnn::bptt(net, longer).delta;
-  for (std::size_t t = 1; t <= last; ++t)
-    for (const auto& way : {by_pairs, by_rows, delta})
-      expect("all three find dL/dh_s", way[t].transpose().eval(), want.col(static_cast<Eigen::Index>(t) - 1).eval(), 1e-13);
+  const Eigen::MatrixXd want = rnn::bptt(net, longer).delta.transpose();
+  for (const auto& way : {by_pairs, by_rows, delta}) expect("all three find dL/dh_s", way.bottomRows(T).eval(), want);
   rules::DoubleSum<double> by_hand(net);
   rules::learn(by_hand, net, longer);
   expect("rules/double_sum.h reuses along a row", by_hand.products(), along);

@@ -22,6 +22,12 @@ using rnn::Parameters;
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
 
+/// What belongs to time t.
+template <class X>
+const X& at(const std::vector<X>& times, int t) {
+  return times.at(static_cast<std::size_t>(t));
+}
+
 /// The largest difference of an entry, relative to the largest entry.
 double relative(const auto& got, const auto& want) {
   return (got - want).cwiseAbs().maxCoeff() / want.cwiseAbs().maxCoeff();
@@ -124,7 +130,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   tape.forward(on_tape.theta.W_rec(1, 2));
   Matrix moves(3, 6);
   for (int t = 1; t <= 6; ++t)
-    moves.col(t - 1) = ad::tangent(tape, on_tape.h[t]);
+    moves.col(t - 1) = ad::tangent(tape, at(on_tape.h, t));
   show("dh_t/dW_rec[1,2] for t = 1 .. 6", moves);
   ask("How fast does h_1 move with W_rec[1,2]?", moves.col(0).norm(), "it is multiplied by h_0[2]");
   for (std::size_t t = 1; t <= 6; ++t) expect("column 2 * 3 + 1 of P_t", moves.col(static_cast<int>(t) - 1).eval(), P[t].col(7).eval());
@@ -149,7 +155,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //%show
 
   //% # P has three indices
-  //% $W_{in}$ has two indices, so the $P_t$ of $W_{in}$ has three: $(P_t)_{ijk} = \partial h_i / \partial W_{jk}$, a
+  //% $W_{\mathrm{in}}$ has two indices, so the $P_t$ of $W_{\mathrm{in}}$ has three: $(P_t)_{ijk} = \partial h_i / \partial W_{jk}$, a
   //% third-order tensor (3階テンソル) of d x d x n. We look at slices, one for each input $k$. The immediate
   //% $\tilde{P}_t = \alpha\,\mathrm{diag}(f'(u_t)) \otimes x_t$ is diagonal in each: a weight moves its own unit.
   const auto& P_1 = P_W_in[1 - 1];                      // immediate
@@ -165,7 +171,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   expect("slice 1 is zero", P_1.slice(1).isZero(0));
   expect("at t = 3 slice 0 is full", (P_3.slice(0).array() != 0).all());
   //%show
-  //% The notes contract the first index away: $\delta_t^{out} W_{out} \tilde{\otimes}_1 P_t = \partial L_t / \partial W_{in}$.
+  //% The notes contract the first index away: $\delta_t^{\mathrm{out}} W_{\mathrm{out}} \tilde{\otimes}_1 P_t = \partial L_t / \partial W_{\mathrm{in}}$.
   const Eigen::RowVectorXd credit_3 = immediate.col(3 - 1).transpose();
   show("dL_3/dW_in", rnn::contract_row(credit_3, P_3));
   expect("the contraction is dL_t/dW_in", rnn::contract_row(credit_3, P_3), rtrl_by_hand.per_step[2].W_in);
@@ -206,8 +212,8 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   tape.forward(on_tape.theta.W_out(0, 0));
   double as_written = 0;
   for (int t = 1; t <= 6; ++t)
-    as_written +=
-        immediate.col(t - 1).dot(ad::tangent(tape, on_tape.h[t]));
+    as_written += immediate.col(t - 1).dot(
+        ad::tangent(tape, at(on_tape.h, t)));
   show("as written", as_written);
   show("tangent of L", tape.tangent(on_tape.loss));
   ask("What do the formulas give for dL/dW_out[0,0], as written?", as_written, "does any h_t depend on W_out?");
@@ -215,7 +221,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   expect("L does, as reverse mode says", tape.tangent(on_tape.loss), total.W_out(0, 0));
   expect("and not by little", std::abs(total.W_out(0, 0)) > 0.01);
 
-  //% $W_{out}$ and $b_{out}$ act on $L_t$ without the state. Both formulas need a direct term: the *partial* derivative at
+  //% $W_{\mathrm{out}}$ and $b_{\mathrm{out}}$ act on $L_t$ without the state. Both formulas need a direct term: the *partial* derivative at
   //% fixed $h_t$ (lesson 3). The tape had it all along.
   Matrix direct = Matrix::Zero(2, 3);
   for (int t = 1; t <= 6; ++t) {
@@ -230,7 +236,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   expect("b_out = 0", net.parameters.b_out.isZero(0));
 
   //% # Where the two meet
-  //% Cut the square of lesson 5 behind $t = 3$. RTRL has added up rows 1 to 3, BPTT columns 4 to 6. What is left is a
+  //% Cut the square of lesson 5 after $t = 3$. RTRL has added up rows 1 to 3, BPTT columns 4 to 6. What is left is a
   //% rectangle: losses of the future, uses of the past.
   //%hide
   const auto& squares = credit.squared_norms();
@@ -240,7 +246,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   for (int t = 1; t <= 3; ++t) rows += recurrent(credit.row_sum(t));
   for (int s = 4; s <= 6; ++s) columns += recurrent(credit.column_sum(s));
   //%show
-  figure("The square of credit, cut behind t = 3.", credit_square(sizes, {3}));
+  figure("The square of credit, cut after t = 3.", credit_square(sizes, {3}));
   //% $\delta_4 J_4$ is the credit of $h_3$ for all later losses, $P_3$ what all earlier uses did to $h_3$. Their product:
   const Vector rectangle = P[3].transpose() * from_h_4;
   show("|delta_4 J_4 P_3|", rectangle.norm());
@@ -329,9 +335,9 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //%ja 未来方向の勾配和は逆モードで，過去方向の勾配和は順モードで計算される．
   const Matrix P_at_once = P[2] - J[2] * P[1];          // block (6, 2)
   Eigen::RowVectorXd left = immediate.col(6 - 1).transpose();
-  for (int r = 6; r > 2; --r) left = left * J[r];
+  for (int r = 6; r > 2; --r) left = left * at(J, r);
   Matrix right = P_at_once;
-  for (int r = 3; r <= 6; ++r) right = J[r] * right;
+  for (int r = 3; r <= 6; ++r) right = at(J, r) * right;
   right = immediate.col(6 - 1).transpose() * right;
   show("from the left", (left * P_at_once).norm());
   show("from the right", right.norm());

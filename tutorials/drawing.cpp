@@ -80,7 +80,7 @@ Drawing credit_square(const Eigen::MatrixXd& sizes, Cut cut) {
     drawn += svg_text(left + cell * (at(s) + 0.5), top - 8, std::to_string(s + 1), "text-anchor=\"middle\"");
   }
   for (Eigen::Index t = 0; t < n; ++t) {
-    if (cut.time > 0 && t == cut.time) plain += "\n    " + std::string(static_cast<std::size_t>(5 * n) + 1, '-');
+    if (cut.time > 0 && t == cut.time) plain += "\n    " + std::string(static_cast<std::size_t>(5 * cut.time), '-') + "+";
     plain += fmt::format("\n{:>4}", t + 1);
     drawn += svg_text(left - 12, top + tall * (at(t) + 0.65), std::to_string(t + 1), "text-anchor=\"end\"");
     for (Eigen::Index s = 0; s <= t; ++s) {
@@ -100,9 +100,9 @@ Drawing credit_square(const Eigen::MatrixXd& sizes, Cut cut) {
   const double end = left + cell * at(n), bottom = top + tall * at(n);
   if (n > 2) drawn += svg_text(end - 6, top + tall * 0.63, "0: the present changes no past", "text-anchor=\"end\"");
   if (cut.time > 0)
-    drawn += fmt::format(
-        "<path d=\"M{} {}H{}M{} {}V{}\" stroke=\"#111\" stroke-width=\"3\" stroke-dasharray=\"7 4\" fill=\"none\"/>",
-        left - 4, top + tall * cut.time, end, left + cell * cut.time, top, bottom + 4);
+    for (const char* stroke : {"stroke=\"#fff\" stroke-width=\"7\"", "stroke=\"#111\" stroke-width=\"3\""})
+      drawn += fmt::format("<path d=\"M{} {}H{}V{}\" {} fill=\"none\"/>", left - 4, top + tall * cut.time,
+                           left + cell * cut.time, bottom + 6, stroke);
   return {svg(end + 12, bottom + 12, "credit of each use of the parameters for each loss", drawn), plain + "\n"};
 }
 

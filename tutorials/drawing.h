@@ -16,7 +16,7 @@ struct Drawing {
 /// Shows a drawing; see figure in lesson.h. Hidden from the reader's code, as every figure(...) is.
 void figure(const Label& caption, const Drawing& drawing);
 
-/// Where a time step cuts the T x T picture in three: losses up to `time`, uses after `time`, and what lies between.
+/// Where a time cuts the T x T picture in three: losses up to it (above), uses after it (right), later losses of earlier uses.
 struct Cut {
   int time = 0;  // 0: no cut
 };
