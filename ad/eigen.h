@@ -118,11 +118,15 @@ auto evaluated(const X& x) {
 /// What TapeOf::input does for a matrix or vector: independent variables, named name[i] or name[i,j].
 template <class Tag, class T, class M>
 auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
-  return detail::map<Variable<T, Tag>>(detail::evaluated(m), [&](Eigen::Index k, const auto& x) {
-    if (name.empty()) return tape.template input<Tag>(T(x));
-    const std::string i = std::to_string(k % m.rows()), j = std::to_string(k / m.rows());
-    return tape.template input<Tag>(T(x), name + '[' + i + (m.cols() == 1 ? "" : ',' + j) + ']');
-  });
+  const auto values = m.template cast<T>().eval();
+  detail::Like<M, Variable<T, Tag>> x;
+  x.resize(m.rows(), m.cols());
+  tape.input(values.data(), static_cast<std::size_t>(values.size()), x.data());
+  if (!name.empty())
+    for (Eigen::Index j = 0; j < x.cols(); ++j)
+      for (Eigen::Index i = 0; i < x.rows(); ++i)
+        tape.name(x(i, j), name + '[' + std::to_string(i) + (x.cols() == 1 ? "" : ',' + std::to_string(j)) + ']');
+  return x;
 }
 
 /// The adjoints of a matrix of variables, in its shape.
@@ -147,24 +151,24 @@ concept Elementwise = requires {
     using S = typename A::Scalar;                                          \
     return x.derived().unaryExpr([](const S& s) -> S { return name(s); }); \
   }
-#define AD_BINARY(name, ...)                                                                            \
-  template <Elementwise A, Elementwise B>                                                               \
-  auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                               \
-    using S = typename A::Scalar;                                                                       \
-    using T = typename B::Scalar;                                                                       \
-    return x.derived().binaryExpr(                                                                      \
-        z.derived(), [](const S& s, const T& t) -> std::common_type_t<S, T> { return name(s, t); });    \
-  }                                                                                                     \
-  template <Elementwise A, std::convertible_to<typename A::Scalar> U>                                   \
-  auto name(const Eigen::ArrayBase<A>& x, const U& z) {                                                 \
-    using S = typename A::Scalar;                                                                       \
-    return x.derived().unaryExpr([z](const S& s) -> S { return name(s, z); });                          \
-  }                                                                                                     \
-  template <class U, Elementwise A>                                                                     \
-  requires std::convertible_to<U, typename A::Scalar>                                                   \
-  auto name(const U& x, const Eigen::ArrayBase<A>& z) {                                                 \
-    using S = typename A::Scalar;                                                                       \
-    return z.derived().unaryExpr([x](const S& s) -> S { return name(x, s); });                          \
+#define AD_BINARY(name, ...)                                                                                      \
+  template <Elementwise A, Elementwise B>                                                                         \
+  auto name(const Eigen::ArrayBase<A>& x, const Eigen::ArrayBase<B>& z) {                                         \
+    using S = typename A::Scalar;                                                                                 \
+    using T = typename B::Scalar;                                                                                 \
+    return x.derived().binaryExpr(z.derived(),                                                                    \
+                                  [](const S& s, const T& t) -> std::common_type_t<S, T> { return name(s, t); }); \
+  }                                                                                                               \
+  template <Elementwise A, std::convertible_to<typename A::Scalar> U>                                             \
+  auto name(const Eigen::ArrayBase<A>& x, const U& z) {                                                           \
+    using S = typename A::Scalar;                                                                                 \
+    return x.derived().unaryExpr([z](const S& s) -> S { return name(s, z); });                                    \
+  }                                                                                                               \
+  template <class U, Elementwise A>                                                                               \
+  requires std::convertible_to<U, typename A::Scalar>                                                             \
+  auto name(const U& x, const Eigen::ArrayBase<A>& z) {                                                           \
+    using S = typename A::Scalar;                                                                                 \
+    return z.derived().unaryExpr([x](const S& s) -> S { return name(x, s); });                                    \
   }
 #include "ad/derivatives.def"
 

@@ -46,7 +46,7 @@ struct Cursor {
   std::uint32_t generation = UINT32_MAX;  // of the variables that belong here
   TapeOf<T>* tape = nullptr;
 
-  static constexpr Id far = 800'000;  // entries from here on, 32 MB, are taken to outlive the caches
+  static constexpr Id far = 400'000;  // entries from here on, 16 MB, are taken to outlive the caches
 
   bool has_room() const { return size < limit; }
   /// A new entry; there is room.
@@ -129,6 +129,21 @@ class TapeOf : private Cursor<T>, public Annotations {
   Variable<T, Tag> input(T v, std::string name) {
     add_name(size, std::move(name));
     return input<Tag>(v);
+  }
+  /// New independent variables x[0] .. x[n - 1], of consecutive ids.
+  template <class Tag>
+  void input(const T* v, std::size_t n, Variable<T, Tag>* x) {
+    if (lines_on_ || !std::is_trivially_copyable_v<T>) {
+      for (std::size_t i = 0; i < n; ++i) x[i] = input<Tag>(v[i]);
+      return;
+    }
+    if (n >= this->limit - size) make_room({}, n);
+    const Id first = size, end = first + static_cast<Id>(n);
+    for (Id i = first; i < end; ++i) entry[i] = Entry<T>{T(0), T(0), 0, 0, 0, Op::input};
+    std::copy_n(v, n, value + first);
+    for (Id i = first; i < end; ++i) x[i - first] = {v[i - first], i, this->generation};
+    if (first == inputs_ + 1) inputs_ = end - 1;
+    size = end;
   }
   /// New independent variables in the shape of an Eigen matrix or array (ad/eigen.h). Elements are named "name[i,j]".
   template <class Tag = void, class M>
@@ -215,12 +230,15 @@ class TapeOf : private Cursor<T>, public Annotations {
     else
       for (auto b = store_.block.rbegin(); b != store_.block.rend(); ++b) {
         if (b->first > top) continue;
-        entries_down(adjoint, b->end, top, store_.entry.data() - b->shift);
+        entries_down<false>(adjoint, b->end, top, store_.entry.data() - b->shift);
         if (b->gather) b->gather(*this, *b, adjoint);
         b->rule->pullback(*this, *b, adjoint);
         top = b->before - 1;
       }
-    entries_down(adjoint, inputs_ + 1, top, store_.entry.data());
+    if (top > 20'000)
+      entries_down<true>(adjoint, inputs_ + 1, top, store_.entry.data());
+    else
+      entries_down<false>(adjoint, inputs_ + 1, top, store_.entry.data());
   }
 
   /// Sweeps in several directions at once (A = Tangents) know single numbers only.
@@ -345,6 +363,12 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   void zero(Array<T>& derivatives) const {
     derivatives.reserve(store_.value.size());
+    if constexpr (can_stream && std::is_same_v<T, double>)
+      if (size > 4 * this->far) {
+        derivatives.resize(size);
+        for (double& derivative : derivatives) stream(&derivative, 0.0);
+        return;
+      }
     derivatives.assign(size, T(0));
   }
 
@@ -357,8 +381,8 @@ class TapeOf : private Cursor<T>, public Annotations {
 #endif
   }
 
-  /// Entries of single numbers, top down to first; e[i] is the entry of variable i.
-  template <class A>
+  /// Entries of single numbers, top down to first; e[i] is the entry of variable i. Many are fetched early.
+  template <bool many, class A>
   [[gnu::noinline]] static void entries_down(A* adjoint, Id first, Id top, const Entry<T>* e) {
     if (top < first) return;
     if constexpr (std::is_same_v<A, double>) {
@@ -367,6 +391,10 @@ class TapeOf : private Cursor<T>, public Annotations {
         // The adjoint of the entry before stays in a register: a chain of entries then waits for one multiply-add
         // each, not for a sum to be stored and loaded again.
         double next = adjoint[i - 1];
+        if constexpr (many) {
+          __builtin_prefetch(reinterpret_cast<const char*>(e + i) - 2048);
+          if (i % 8 == 0) __builtin_prefetch(reinterpret_cast<const char*>(adjoint + i) - 1024, 1);
+        }
         const Entry<T>& k = e[i];
         adjoint[i] = g;
         if (nonzero_and_finite(g)) [[likely]] {
