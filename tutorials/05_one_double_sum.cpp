@@ -146,7 +146,7 @@ LESSON(5, "One double sum, two orders") {
   show("entry of L_2", on_tape.losses[2 - 1].id());
   show("entry of b_rec[0] in theta_5", theta_5.b_rec(0).id());
   show("dL_2/dtheta_5, for b_rec", ad::adjoint(tape, theta_5.b_rec));
-  ask("Can the sweep down from L_2 ever reach theta_5?", false, "a sweep down visits smaller numbers only");
+  ask("Can the sweep back from L_2 ever reach theta_5?", false, "going back, it meets smaller numbers only");
   //%hide
   expect("theta_5 was recorded after L_2", theta_5.b_rec(0).id() > on_tape.losses[1].id());
   bool earlier = true, zero = true;
@@ -171,7 +171,7 @@ LESSON(5, "One double sum, two orders") {
   show(triangle(b));
   //%show
   //% A row added up is $\partial L_t / \partial \theta$: one loss, all uses in its past (過去方向, past-facing). Rows are what
-  //% RTRL computes.
+  //% real-time recurrent learning computes (RTRL, 実時間再帰学習).
   rules::Rtrl<double> rtrl(net);                          // by hand
   const auto rows = rules::learn(rtrl, net, sequence, true).per_step;
   ask("Add up row 3 of the table. What will RTRL give at t = 3?", rows[2].b_rec(0), 0.0006);
@@ -184,7 +184,7 @@ LESSON(5, "One double sum, two orders") {
 
   //% # A column: what one use did to the future
   //% A column added up is $\partial L / \partial \theta_s$: one use, all losses in its future (未来方向, future-facing).
-  //% Columns are what BPTT computes.
+  //% Columns are what backpropagation through time computes (BPTT, 経時的誤差逆伝播法).
   rules::Bptt<double> bptt(net);                          // by hand
   const auto columns = rules::learn(bptt, net, sequence, true).per_step;
   ask(fmt::format("Column 3 is {:.4f}, {:.4f}, {:.4f}, {:.4f}. What will BPTT give for s = 3?", b(2, 2), b(3, 2), b(4, 2),
@@ -364,6 +364,5 @@ LESSON(5, "One double sum, two orders") {
   show("rules::Bptt", facing(rules::Bptt<double>::facing));
   expect("BPTT", rules::Bptt<double>::facing == rules::Facing::future);
   expect("RTRL", rules::Rtrl<double>::facing == rules::Facing::past);
-  //% Something that is carried backward, something that is carried forward: we have met both, in lessons 2 and 1. Lesson 6
-  //% puts them side by side.
+  //% Something carried back, something carried forward: lesson 2 had both on one tape. Lesson 6 puts them side by side.
 }

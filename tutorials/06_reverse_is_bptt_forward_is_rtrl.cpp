@@ -56,9 +56,9 @@ double microseconds_a_step(auto&& run, Eigen::Index steps) {
 
 LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //% # delta is an adjoint
-  //% Lesson 2 swept a tape downward. Let it be the tape of the unrolled network, swept from $L$. What is then the adjoint
-  //% of $h_t$? It is $\partial L / \partial h_t$: the credit assignment vector $\delta_t$ (貢献度分配ベクトル) of BPTT.
-  //%ja 展開したネットワークのテープを $L$ から下ると，$h_t$ の随伴が $\delta_t$ である．
+  //% Lesson 2 swept a tape back from its result. Let it be the tape of the unrolled network, and the result $L$. What is
+  //% then the adjoint of $h_t$? It is $\partial L / \partial h_t$: the credit assignment vector $\delta_t$ (貢献度分配ベクトル) of BPTT.
+  //%ja 展開したネットワークのテープを $L$ から逆にたどると，$h_t$ の随伴が $\delta_t$ である．
   const double alpha = parameter("alpha", 0.4, 0.01, 1);
   rnn::Random random(10);
   const auto sequence = rnn::add_task(6, random, {.t1 = 2, .t2 = 3});
@@ -102,9 +102,9 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //%show
 
   //% # BPTT is what the sweep does
-  //% BPTT runs $\delta_t = \tilde{\delta}_t + \delta_{t+1} J_{t+1}$ (1.12), from $\delta_{T+1} = 0$ downward, where
+  //% BPTT runs $\delta_t = \tilde{\delta}_t + \delta_{t+1} J_{t+1}$ (1.12), from $\delta_{T+1} = 0$ backward, where
   //% $\tilde{\delta}_t = \partial L_t / \partial h_t$ is the immediate credit (即時的貢献度分配ベクトル). The sweep knows no
-  //% such formula. It hands adjoints down, entry by entry; but $h_t$ is read twice, by $v_t$ and by step $t + 1$, and so
+  //% such formula. It hands out adjoints, entry by entry; but $h_t$ is read twice, by $v_t$ and by step $t + 1$, and so
   //% receives two parts.
   const Vector from_v_3 = immediate.col(3 - 1);         // dL_3/dh_3
   const Vector from_h_4 = J[4].transpose() * delta.col(4 - 1);
@@ -124,9 +124,9 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //% `rules/bptt.h` has this loop, written by hand: the same $\delta_t$ at all six times.
 
   //% # P is a tangent
-  //% Now sweep the same tape upward, as in lesson 1: one parameter moves at speed 1. The tangent of $h_t$ is then
+  //% Now sweep the same tape forward, as in lesson 2: one parameter moves at speed 1. The tangent of $h_t$ is then
   //% $\partial h_t / \partial \theta_k$, a column of the sensitivity matrix $P_t$ (感度行列) of RTRL.
-  //%ja 同じテープを $\theta_k$ から上ると，$h_t$ の接ベクトルが $P_t$ の列である．
+  //%ja 同じテープを $\theta_k$ から順にたどると，$h_t$ の接ベクトルが $P_t$ の列である．
   tape.forward(on_tape.theta.W_rec(1, 2));
   Matrix moves(3, 6);
   for (int t = 1; t <= 6; ++t)
