@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ad/check.h"
-#include "ad/matrix.h"
+#include "ad/matrices.h"
 #include "ad/symbol.h"
 
 namespace ad {
