@@ -166,7 +166,8 @@ std::vector<Index> file_order(std::string text, const Parameters<double>& theta)
 }
 
 void first_order(const Json& c, const Case& k) {
-  const auto& [net, sequence] = k;
+  const auto& net = k.net;
+  const auto& sequence = k.sequence;
   const auto& theta = net.parameters;
   const Index length = sequence.length(), columns = net.d() + net.n() + 1;
   const auto has = [&](const char* field) { return c.contains(field); };
