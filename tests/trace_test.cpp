@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <random>
 
+#include "ad/matrix.h"
 #include "ad/trace/json.h"
 #include "ad/trace/latex.h"
 #include "ad/trace/markdown.h"
