@@ -101,11 +101,11 @@ bool read(const Json& c, Case& out) {
   BOOST_REQUIRE_MESSAGE(name != std::end(rnn::activation_names), "unknown activation " << unit);
   net.activation = static_cast<rnn::Activation>(name - std::begin(rnn::activation_names));
   const auto has = [&](const char* word) { return head.find(word) != std::string::npos; };
-  if (has("softmax"))
+  if (has("softmax") || head == "ce")
     net.loss = rnn::Loss::softmax_ce;
   else if (has("sigmoid") || has("bce"))
     net.loss = rnn::Loss::sigmoid_ce;
-  else if (has("tanh"))
+  else if (has("tanh") && !has("identity"))
     net.loss = rnn::Loss::tanh_squared;
   else
     BOOST_REQUIRE_MESSAGE(has("identity") || has("mse"), "unknown head " << head);

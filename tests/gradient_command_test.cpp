@@ -98,6 +98,20 @@ void refused(const Json& file, std::vector<std::string> parts) {
   });
 }
 
+/// The same structure, and numbers equal to rounding: the program is compiled with other flags than this test, and a
+/// fused multiply-add rounds once where two operations round twice.
+bool close(const Json& a, const Json& b) {
+  if (a.is_number() && b.is_number()) {
+    const double x = a.get<double>(), y = b.get<double>();
+    return std::abs(x - y) <= 1e-13 * std::max({1.0, std::abs(x), std::abs(y)});
+  }
+  if (a.type() != b.type() || a.size() != b.size()) return false;
+  if (!a.is_structured()) return a == b;
+  for (auto i = a.items().begin(), end = a.items().end(); i != end; ++i)
+    if (!close(i.value(), a.is_object() ? b.at(i.key()) : b.at(std::stoul(i.key())))) return false;
+  return true;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
@@ -119,7 +133,7 @@ BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
       BOOST_TEST(a["rule"].get<std::string>() == ids[i]);
       BOOST_TEST(
           (a["loss"].get<double>() == tape.loss || std::abs(a["loss"].get<double>() - tape.loss) < 1e-14 * tape.loss));
-      BOOST_TEST((a["losses"] == rows(tape.losses)));
+      BOOST_TEST(close(a["losses"], rows(tape.losses)));
       BOOST_TEST(a["per_step"].size() == 4u);
       BOOST_TEST(a.contains("delta") == (i == 0 || i == 3));
       BOOST_TEST(a.contains("P") == (i == 1 || i == 4));
@@ -285,8 +299,8 @@ BOOST_AUTO_TEST_CASE(the_program_says_0_or_2) {
   };
   const auto [code, out] = call(f.path.string() + " --rule ad:rtrl");
   BOOST_TEST(code == 0);
-  BOOST_TEST((Json::parse(out)["losses"] == rows(rnn::run(Case().net, Case().sequence).losses)));
-  BOOST_TEST((call("- < " + f.path.string()).second == printed({f.path.string()})));
+  BOOST_TEST(close(Json::parse(out)["losses"], rows(rnn::run(Case().net, Case().sequence).losses)));
+  BOOST_TEST(close(Json::parse(call("- < " + f.path.string()).second), Json::parse(printed({f.path.string()}))));
   BOOST_TEST(call(g.path.string()).first == 2);
   BOOST_TEST(call(g.path.string()).second.empty());
   BOOST_TEST(call("").first == 2);
