@@ -1,0 +1,217 @@
+// Every operation on whole matrices: its value, and its two sweeps against each other and against differences.
+#include "ad/matrix.h"
+
+#include <boost/test/unit_test.hpp>
+#include <random>
+
+namespace {
+
+using ad::Tape, ad::Var, ad::VarMatrix;
+using Matrix = Eigen::MatrixXd;
+using Index = Eigen::Index;
+
+Matrix random(Index rows, Index cols, double low = -1, double high = 1) {
+  static std::mt19937_64 generator(7);
+  std::uniform_real_distribution<double> draw(low, high);
+  return Matrix::NullaryExpr(rows, cols, [&] { return draw(generator); });
+}
+
+/// A number that depends on every element of the result, each with a weight of its own.
+Var weighed(const Var& y) { return y; }
+Var weighed(const VarMatrix& y) {
+  Matrix w(y.rows(), y.cols());
+  for (Index i = 0; i < w.size(); ++i) w.data()[i] = std::cos(1.0 + 2.0 * static_cast<double>(i));
+  return y.dot(VarMatrix(w));
+}
+
+/// d weighed(f(x, z)): adjoints, tangents and a central difference along a random direction must agree.
+template <class F>
+void judge(const std::string& what, F f, const Matrix& X, const Matrix& Z) {
+  BOOST_TEST_CONTEXT(what) {
+    const auto value = [&](const Matrix& at_x, const Matrix& at_z) {
+      Tape tape;
+      const VarMatrix x = ad::input(tape, at_x), z = ad::input(tape, at_z);
+      return weighed(f(x, z)).value();
+    };
+    const Matrix dX = random(X.rows(), X.cols()), dZ = random(Z.rows(), Z.cols());
+    Tape tape;
+    const VarMatrix x = ad::input(tape, X), z = ad::input(tape, Z);
+    const Var y = weighed(f(x, z));
+    tape.reverse(y);
+    const Matrix gx = ad::adjoint(tape, x), gz = ad::adjoint(tape, z);
+    const double by_adjoints = gx.cwiseProduct(dX).sum() + gz.cwiseProduct(dZ).sum();
+    std::vector<std::pair<Var, double>> direction;
+    for (Index i = 0; i < X.size(); ++i) direction.emplace_back(x(i % X.rows(), i / X.rows()), dX.data()[i]);
+    for (Index i = 0; i < Z.size(); ++i) direction.emplace_back(z(i % Z.rows(), i / Z.rows()), dZ.data()[i]);
+    tape.forward(std::span<const std::pair<Var, double>>(direction));
+    const double size = 1e-3 + gx.cwiseProduct(dX).cwiseAbs().sum() + gz.cwiseProduct(dZ).cwiseAbs().sum();
+    BOOST_TEST(std::abs(tape.tangent(y) - by_adjoints) < 1e-13 * size);  // the same numbers, summed in another order
+    const double h = 1e-5;
+    const double slope = (value(X + h * dX, Z + h * dZ) - value(X - h * dX, Z - h * dZ)) / (2 * h);
+    BOOST_TEST(std::abs(slope - by_adjoints) < 1e-7 * size);  // h^2 and rounding / h; a factor of 1.0001 is 1e-4
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(matrix)
+
+BOOST_AUTO_TEST_CASE(the_table_element_by_element) {
+#define AD_UNARY(name, value, dx, x0, x1) \
+  judge(                                  \
+      #name, [](auto& x, auto&) { return ad::name(x); }, random(3, 2, x0, x1), random(1, 1));
+// polygamma has no derivative along its order, so differences along it are no judge
+#define AD_BINARY(name, value, dx, dz, x0, x1, z0, z1) \
+  if (ad::Op::name != ad::Op::polygamma)               \
+    judge(                                             \
+        #name, [](auto& x, auto& z) { return ad::name(x, z); }, random(3, 2, x0, x1), random(3, 2, z0, z1));
+#include "ad/derivatives.def"
+}
+
+BOOST_AUTO_TEST_CASE(products_and_sums) {
+  const Matrix b = random(3, 1), W = random(3, 4);
+  judge(
+      "W X", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(3, 4), random(4, 2));
+  judge(
+      "W x", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(19, 7), random(7, 1));
+  judge(
+      "one row", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(1, 7), random(7, 1));
+  judge(
+      "W x + b, b plain", [&](auto& x, auto& z) { return VarMatrix(x * z + VarMatrix(b)); }, random(3, 4),
+      random(4, 1));
+  judge(
+      "plain W", [&](auto& x, auto& z) { return VarMatrix(VarMatrix(W) * x + z); }, random(4, 1), random(3, 1));
+  judge(
+      "bias beside several columns", [&](auto& x, auto& z) { return VarMatrix(VarMatrix(W) * x + z); }, random(4, 5),
+      random(3, 1));
+  judge(
+      "two products", [&](auto& x, auto& z) { return VarMatrix(x * z + x * z + VarMatrix(b)); }, random(3, 4),
+      random(4, 1));
+  judge(
+      "s x + t z", [](auto& x, auto& z) { return 0.3 * x + 1.7 * z; }, random(3, 2), random(3, 2));
+  judge(
+      "x - z", [](auto& x, auto& z) { return x - z; }, random(3, 2), random(3, 2));
+  judge(
+      "-x / 3", [](auto& x, auto&) { return VarMatrix(-VarMatrix(x / 3)); }, random(3, 2), random(1, 1));
+  judge(
+      "Var times matrix", [](auto& x, auto& z) { return z(0) * x; }, random(3, 2), random(1, 1));
+  judge(
+      "elementwise", [](auto& x, auto& z) { return x.cwiseProduct(z).cwiseQuotient(exp(z)); }, random(3, 2),
+      random(3, 2));
+  judge(
+      "outer", [](auto& x, auto& z) { return ad::outer(x, z); }, random(3, 1), random(4, 1));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_of_a_matrix) {
+  judge(
+      "sum", [](auto& x, auto&) { return x.sum(); }, random(3, 2), random(1, 1));
+  judge(
+      "mean", [](auto& x, auto&) { return x.mean(); }, random(3, 2), random(1, 1));
+  judge(
+      "dot", [](auto& x, auto& z) { return x.dot(z); }, random(3, 2), random(3, 2));
+  judge(
+      "squared norm", [](auto& x, auto&) { return x.squaredNorm(); }, random(3, 2), random(1, 1));
+  judge(
+      "squared distance", [](auto& x, auto& z) { return ad::squared_distance(x, z, 0.5); }, random(3, 2), random(3, 2));
+  judge(
+      "log sum exp", [](auto& x, auto&) { return ad::log_sum_exp(x); }, random(3, 2, -3, 3), random(1, 1));
+  judge(
+      "softmax cross-entropy",
+      [](auto& x, auto&) { return ad::softmax_cross_entropy(x, VarMatrix(Matrix::Constant(3, 2, 0.2))); },
+      random(3, 2, -3, 3), random(1, 1));
+  Tape tape;
+  const VarMatrix v = ad::input(tape, Eigen::Vector3d(1000, 0, -1000));
+  const Var loss = ad::softmax_cross_entropy(v, VarMatrix(Matrix(Eigen::Vector3d(0, 1, 0))));
+  tape.reverse(loss);
+  BOOST_TEST(loss.value() == 1000);
+  BOOST_TEST((ad::adjoint(tape, v) - Matrix(Eigen::Vector3d(1, -1, 0))).norm() < 1e-300);  // exp(-2000)
+}
+
+BOOST_AUTO_TEST_CASE(rearranged) {
+  judge(
+      "block", [](auto& x, auto&) { return x.block(1, 0, 2, 2); }, random(4, 3), random(1, 1));
+  judge(
+      "transpose", [](auto& x, auto& z) { return VarMatrix(x.transpose() * z); }, random(4, 3), random(4, 1));
+  judge(
+      "vertical", [](auto& x, auto& z) { return ad::vertical(x, z); }, random(2, 3), random(4, 3));
+  judge(
+      "horizontal", [](auto& x, auto& z) { return ad::horizontal(x, z); }, random(3, 2), random(3, 4));
+  judge(
+      "views", [](auto& x, auto& z) { return VarMatrix(x.middleCols(1, 2) * z.segment(1, 2) + x.col(0)); },
+      random(3, 4), random(4, 1));
+  judge(
+      "Vars made one",
+      [](auto& x, auto&) {
+        Eigen::Matrix<Var, 2, 1> m(x(0, 1) * x(1, 0), sin(x(1, 1)));
+        return ad::whole(m);
+      },
+      random(2, 2), random(1, 1));
+  judge(
+      "scalars between",
+      [](auto& x, auto& z) {
+        const Var s = x(0, 0) * z(1);
+        return Var(tanh(VarMatrix(x * z)).dot(z) * s + s);
+      },
+      random(3, 3), random(3, 1));
+}
+
+BOOST_AUTO_TEST_CASE(positive_definite_systems) {
+  const Matrix A = random(4, 4);
+  judge(
+      "solve",
+      [](auto& x, auto& z) {
+        return ad::cholesky_solve(VarMatrix(x * x.transpose() + VarMatrix(Matrix(4 * Matrix::Identity(4, 4)))), z);
+      },
+      A, random(4, 2));
+  Tape tape;
+  const VarMatrix bad = ad::input(tape, Matrix(-Matrix::Identity(2, 2)));
+  BOOST_CHECK_THROW(ad::cholesky_solve(bad, bad), std::invalid_argument);
+}
+
+BOOST_AUTO_TEST_CASE(a_matrix_used_many_times) {
+  for (const int uses : {3, 255, 256, 257, 600})
+    judge(
+        std::to_string(uses) + " uses",
+        [&](auto& x, auto& z) {
+          VarMatrix h = z;
+          for (int i = 0; i < uses; ++i) h = tanh(VarMatrix(x * h));
+          return h;
+        },
+        random(4, 4), random(4, 1));
+  judge(
+      "a computed matrix",
+      [](auto& x, auto& z) {
+        const VarMatrix W = 0.5 * x.cwiseProduct(x);  // its own adjoint is gathered before it is passed on
+        return VarMatrix(W * VarMatrix(W * z));
+      },
+      random(4, 4), random(4, 1));
+  judge(
+      "wide batches", [](auto& x, auto& z) { return VarMatrix(x * tanh(VarMatrix(x * z))); }, random(3, 3),
+      random(3, 300));
+}
+
+BOOST_AUTO_TEST_CASE(empty_and_single) {
+  judge(
+      "one element", [](auto& x, auto& z) { return VarMatrix(x * z + x); }, random(1, 1), random(1, 1));
+  judge(
+      "no rows", [](auto& x, auto& z) { return Var(tanh(VarMatrix(x * z)).sum() + z.sum()); }, random(0, 3),
+      random(3, 1));
+  judge(
+      "no columns", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(3, 0), random(0, 2));
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
+  Tape tape;
+  const VarMatrix W = ad::input(tape, random(3, 2)), x = ad::input(tape, random(3, 1));
+  const auto says = [](std::string part) {
+    return [part](const std::exception& e) { return std::string(e.what()).find(part) != std::string::npos; };
+  };
+  using Bad = std::invalid_argument;
+  BOOST_CHECK_EXCEPTION(VarMatrix(W * x), Bad, says("3 x 2 and a 3 x 1"));
+  BOOST_CHECK_EXCEPTION(W + x, Bad, says("3 x 2 and a 3 x 1"));
+  BOOST_CHECK_EXCEPTION(W(3, 0), Bad, says("3 x 2"));
+  tape.clear();
+  BOOST_CHECK_EXCEPTION(tanh(W), Bad, says("earlier recording"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
