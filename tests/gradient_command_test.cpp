@@ -114,7 +114,7 @@ bool close(const Json& a, const Json& b) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
+BOOST_AUTO_TEST_CASE(every_rule_prints_what_the_libraries_give) {
   const Case c;
   const File f(c.file());
   const std::vector<std::string> ids = {"bptt", "rtrl", "double-sum", "ad:bptt", "ad:rtrl", "ad:double-sum"};
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
       BOOST_TEST(a.contains("P") == (i == 1 || i == 4));
     }
   }
-  // bit for bit what the libraries give
+  // what the libraries give
   rules::Bptt<double> bptt(c.net);
   const auto by_hand = rules::learn(bptt, c.net, c.sequence, true);
   BOOST_TEST(close(all[0]["gradient"], blocks(by_hand.gradient)));
@@ -151,10 +151,10 @@ BOOST_AUTO_TEST_CASE(every_rule_prints_the_very_numbers) {
   BOOST_TEST(close(all[4]["gradient"], blocks(forward.gradient)));
   BOOST_TEST(close(all[4]["per_step"][3], blocks(forward.per_step[3])));
   BOOST_TEST(all[4]["P"].size() == 4u);
-  BOOST_TEST(all[4]["P"][3][1]["W_in"][2][0].get<double>() == stepwise.P_W_in()(1, 2, 0));
-  BOOST_TEST(all[4]["P"][3][4]["W_rec"][0][3].get<double>() == stepwise.P_W_rec()(4, 0, 3));
-  BOOST_TEST(all[4]["P"][3][0]["b_rec"][0].get<double>() == stepwise.P_b_rec()(0, 0));
-  BOOST_TEST(std::abs(all[1]["P"][3][4]["W_rec"][0][3].get<double>() - stepwise.P_W_rec()(4, 0, 3)) < 1e-15);
+  BOOST_TEST(close(all[4]["P"][3][1]["W_in"][2][0], stepwise.P_W_in()(1, 2, 0)));
+  BOOST_TEST(close(all[4]["P"][3][4]["W_rec"][0][3], stepwise.P_W_rec()(4, 0, 3)));
+  BOOST_TEST(close(all[4]["P"][3][0]["b_rec"][0], stepwise.P_b_rec()(0, 0)));
+  BOOST_TEST(close(all[1]["P"], all[4]["P"]));
 }
 
 BOOST_AUTO_TEST_CASE(one_rule_is_one_object_and_bptt_if_none_is_asked) {
@@ -241,6 +241,21 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   text("", "JSON");
   text("{\"alpha\": 1e999}", "JSON");
   BOOST_CHECK_THROW(printed({"/no/such/file.json"}), tutorials::BadFile);
+}
+
+// To the last bit, both ways: what is read is what was written, and what is printed would be printed again.
+BOOST_AUTO_TEST_CASE(numbers_survive_the_file) {
+  const Case c;
+  const File f(c.file());
+  const auto file = tutorials::read_network_file(f.path.string());
+  BOOST_TEST((flatten(file.network.parameters) == flatten(c.net.parameters)));
+  BOOST_TEST((file.network.h_0 == c.net.h_0 && file.network.alpha == c.net.alpha));
+  BOOST_TEST((file.sequence.x == c.sequence.x && file.sequence.target == c.sequence.target));
+  const std::string text = printed({f.path.string()});
+  const std::size_t loss = text.find("\"loss\": ") + 8;
+  const std::string digits = text.substr(loss, text.find(',', loss) - loss);
+  BOOST_TEST(Json(std::stod(digits)).dump() == digits);
+  BOOST_TEST(digits.size() > 15u);
 }
 
 BOOST_AUTO_TEST_CASE(what_verify_will_need_is_read) {
