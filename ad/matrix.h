@@ -515,9 +515,11 @@ struct Gathered {
       if (const Id id = source(t, b, i)) adjoint[id] += adjoint[b.first + i];
   }
   static void pushforward(const Tape& t, const Block& b, Directions d) {
-    for (Id k = 0; k < d.count; ++k)
+    for (Id k = 0; k < d.count; ++k) {
+      double* const tangent = d.data + k * d.stride;
       for (Eigen::Index i = 0, n = Eigen::Index{b.rows} * b.cols; i < n; ++i)
-        d.data[k * d.stride + b.first + i] += d.data[k * d.stride + source(t, b, i)];
+        tangent[b.first + i] += tangent[source(t, b, i)];
+    }
   }
   static constexpr Block::Rule rule{"gathered", pullback, pushforward};
 };
