@@ -3,36 +3,12 @@
 
 #include <Eigen/QR>
 #include <cmath>
-#include <cstdint>
-#include <numbers>
-#include <random>
 #include <vector>
 
 #include "rnn/network.h"
+#include "rnn/random.h"
 
 namespace rnn {
-
-/// Random numbers from a seed. (The distributions of the standard library differ from one library to the next.)
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : bits_(seed) {}
-
-  /// Uniform in [0, 1).
-  double uniform() { return static_cast<double>(bits_() >> 11) * 0x1p-53; }
-  /// Normal with mean 0 and variance 1 (Box and Muller 1958).
-  double normal() {
-    const double r = std::sqrt(-2 * std::log(1 - uniform()));
-    return r * std::cos(2 * std::numbers::pi * uniform());
-  }
-  /// 0 or 1, each with probability 1/2.
-  int bit() { return static_cast<int>(bits_() >> 63); }
-  MatrixX<double> normal(Eigen::Index rows, Eigen::Index cols, double deviation = 1) {
-    return MatrixX<double>::NullaryExpr(rows, cols, [&] { return deviation * normal(); });
-  }
-
- private:
-  std::mt19937_64 bits_;
-};
 
 /// A network before learning: W_rec orthogonal, W_in ~ N(0, 1/n), W_out ~ N(0, 1/d), b_rec = b_out = h_0 = 0 (Marschall,
 /// Cho and Savin 2020). alpha = 1, tanh and squared loss unless changed.

@@ -13,7 +13,7 @@ class Bptt {
  public:
   static constexpr Facing facing = Facing::future;
 
-  explicit Bptt(const rnn::Network<T>&) {}
+  explicit Bptt(const rnn::Network<T>&, const rnn::Options& = {}) {}
   void reset() { past_.clear(); }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {

@@ -16,7 +16,7 @@ class DoubleSum {
  public:
   static constexpr Facing facing = Facing::neither;
 
-  explicit DoubleSum(const rnn::Network<T>&) {}
+  explicit DoubleSum(const rnn::Network<T>&, const rnn::Options& = {}) {}
   void reset() {
     past_.clear();
     kept_.clear();

@@ -10,8 +10,9 @@ namespace rules {
 ///   softmax_ce    softmax(v) sum_k y*_k - y*     the full Jacobian of softmax is in it: no elementwise g' would do
 ///   sigmoid_ce    sigmoid(v) - y*
 ///   tanh_squared  (y - y*) (1 - y^2), y = tanh(v)
-template <class T>
-rnn::VectorX<T> output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const rnn::VectorX<T>& target) {
+template <class T, class Y>
+rnn::VectorX<T> output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const Eigen::MatrixBase<Y>& target_) {
+  const auto& target = target_.derived();
   rnn::detail::require_size("rules::output_error", "the size of target", target.size(), "that of v", v.size());
   if (loss == rnn::Loss::squared) return v - target;
   rnn::VectorX<T> e(v.size());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "rules/bptt.h"
 #include "rules/double_sum.h"
@@ -33,17 +34,76 @@ inline constexpr auto registry = std::to_array<Facts>({
 #include "rules/registry.def"
 });
 
-/// Calls f with the rule of this id, made for the network: f(rule). False if there is no such rule.
-template <class T, class F>
-bool with_rule(std::string_view wanted, const rnn::Network<T>& net, F&& f) {
-#define UNROLL_RULE(id, type, ...) \
-  if (wanted == id) {              \
-    type<T> rule(net);             \
-    f(rule);                       \
-    return true;                   \
+/// A rule chosen while the program runs, whatever its class.
+template <class T = double>
+class AnyRule {
+ public:
+  const Facing facing;
+
+  virtual ~AnyRule() = default;
+  AnyRule(const AnyRule&) = delete;
+  AnyRule& operator=(const AnyRule&) = delete;
+
+  virtual void reset() = 0;
+  virtual const Gradient<T>& observe(const rnn::Transition<T>& t) = 0;
+  virtual const Gradient<T>& finish() = 0;
+  /// See KeepsTimes.
+  virtual bool keeps_times() const = 0;
+  virtual Gradient<T> at(Eigen::Index s) const = 0;
+  /// Where the rule has them, else nothing: every dL/dh_t (d x T) after finish(); P_t (d x d k).
+  virtual const rnn::MatrixX<T>* delta() const = 0;
+  virtual const rnn::MatrixX<T>* P() const = 0;
+
+ protected:
+  explicit AnyRule(Facing f) : facing(f) {}
+};
+
+namespace detail {
+
+template <class R, class T>
+class Chosen final : public AnyRule<T> {
+ public:
+  Chosen(const rnn::Network<T>& net, const rnn::Options& options) : AnyRule<T>(R::facing), rule_(net, options) {}
+
+  void reset() override { rule_.reset(); }
+  const Gradient<T>& observe(const rnn::Transition<T>& t) override { return rule_.observe(t); }
+  const Gradient<T>& finish() override { return rule_.finish(); }
+  bool keeps_times() const override { return KeepsTimes<R, T>; }
+  Gradient<T> at(Eigen::Index s) const override {
+    if constexpr (KeepsTimes<R, T>)
+      return rule_.at(s);
+    else
+      return {};
   }
+  const rnn::MatrixX<T>* delta() const override {
+    if constexpr (requires { rule_.delta(); })
+      return &rule_.delta();
+    else
+      return nullptr;
+  }
+  const rnn::MatrixX<T>* P() const override {
+    if constexpr (requires { rule_.P(); })
+      return &rule_.P();
+    else
+      return nullptr;
+  }
+
+ private:
+  R rule_;
+};
+
+}  // namespace detail
+
+/// The rule of this id, made for the network, which must outlive it. Nothing if there is no such rule, or none for numbers
+/// of this kind (most need square roots). Throws std::invalid_argument for options that do not fit.
+template <class T>
+std::unique_ptr<AnyRule<T>> make_rule(std::string_view id, const rnn::Network<T>& net,
+                                      const rnn::Options& options = {}) {
+#define UNROLL_RULE(its_id, type, ...)          \
+  if constexpr (requires { typename type<T>; }) \
+    if (id == its_id) return std::make_unique<detail::Chosen<type<T>, T>>(net, options);
 #include "rules/registry.def"
-  return false;
+  return nullptr;
 }
 
 }  // namespace rules

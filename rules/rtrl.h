@@ -15,7 +15,9 @@ class Rtrl {
  public:
   static constexpr Facing facing = Facing::past;
 
-  explicit Rtrl(const rnn::Network<T>& net) : d_(net.d()), k_(net.d() + net.n() + 1) { reset(); }
+  explicit Rtrl(const rnn::Network<T>& net, const rnn::Options& = {}) : d_(net.d()), k_(net.d() + net.n() + 1) {
+    reset();
+  }
   void reset() { P_.setZero(d_, d_ * k_); }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {

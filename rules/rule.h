@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rnn/options.h"
 #include "rnn/transition.h"
 #include "rules/activation.h"
 #include "rules/output_error.h"
@@ -23,7 +24,7 @@ inline constexpr std::string_view facing_names[] = {"past", "future", "neither"}
 // clang-format off
 template <class R, class T>
 concept Rule = requires(R rule, const rnn::Transition<T>& transition) {
-  { R::facing } -> std::convertible_to<Facing>;
+  { rule.facing } -> std::convertible_to<Facing>;
   rule.reset();                                                             // a sequence begins
   { rule.observe(transition) } -> std::convertible_to<const Gradient<T>&>;  // what is released now
   { rule.finish() } -> std::convertible_to<const Gradient<T>&>;             // the rest, at the end
@@ -35,6 +36,14 @@ template <class R, class T>
 concept KeepsTimes = requires(const R& rule) {
   { rule.at(Eigen::Index{1}) } -> std::convertible_to<Gradient<T>>;
 };
+/// Of a rule chosen while the program runs, the rule itself must be asked.
+template <class R>
+bool keeps_times(const R& rule) {
+  if constexpr (requires { rule.keeps_times(); })
+    return rule.keeps_times();
+  else
+    return requires { rule.at(Eigen::Index{1}); };
+}
 
 /// z_t = [h_{t-1}; x_t; 1]: what the columns of a Gradient act on.
 template <class T>
@@ -64,46 +73,85 @@ void add(const Gradient<T>& g, rnn::Parameters<T>& to) {
   to.b_rec += g.col(d + n);
 }
 
+/// The network running beside a rule: step by step, the parameters may change between two steps.
+template <class T>
+class Loop {
+ public:
+  /// The network must outlive the loop. `feedback`: B (m x d) in q_t = B^T e_t, or empty for W_out. Throws
+  /// std::invalid_argument where sizes do not fit.
+  explicit Loop(const rnn::Network<T>& net, const rnn::MatrixX<T>& feedback = {}) : net_(net), feedback_(feedback) {
+    rnn::check(net);
+    if (feedback.size() != 0) {
+      rnn::detail::require_size("rules::Loop", "the number of rows of feedback", feedback.rows(), "m", net.m());
+      rnn::detail::require_size("rules::Loop", "the number of columns of feedback", feedback.cols(), "d", net.d());
+    }
+    restart();
+  }
+  /// A sequence begins: h = h_0.
+  void restart() { now_.h = net_.h_0; }
+
+  /// One step with x (n) and target (m), shown to the rule. What the rule releases and the readout's e_t h_t^T, e_t are
+  /// added to `to`.
+  template <class R>
+  requires Rule<R, T>
+  void step(R& rule, const Eigen::Ref<const rnn::VectorX<T>>& x, const Eigen::Ref<const rnn::VectorX<T>>& target,
+            bool last, rnn::Parameters<T>& to) {
+    const auto& theta = net_.parameters;
+    h_before_.swap(now_.h);
+    now_ = rnn::step(net_, theta, h_before_, x);
+    v_ = output(theta, now_.h);
+    error_ = output_error(net_.loss, v_, target);
+    credit_.noalias() = (feedback_.size() == 0 ? theta.W_out : feedback_).transpose() * error_;
+    slope_ = slope(net_.activation, net_.alpha, now_.u, now_.f);
+    loss_ = loss_t(net_.loss, v_, target);
+    add(rule.observe({h_before_, x, now_.u, now_.h, slope_, theta.W_rec, net_.alpha, credit_, error_, target, last}),
+        to);
+    to.W_out.noalias() += error_ * now_.h.transpose();
+    to.b_out += error_;
+  }
+  const T& loss() const { return loss_; }              // L_t
+  const rnn::VectorX<T>& h() const { return now_.h; }  // d
+  const rnn::VectorX<T>& v() const { return v_; }      // m
+
+ private:
+  const rnn::Network<T>& net_;
+  rnn::MatrixX<T> feedback_;
+  rnn::Step<T> now_;
+  rnn::VectorX<T> h_before_, v_, error_, credit_, slope_;
+  T loss_{0};
+};
+
 /// Runs the network over the sequence, shows each transition to the rule, and adds up what it releases, with the readout's
-/// dW_out = sum_t e_t h_t^T, db_out = sum_t e_t. Weights stay fixed. Throws std::invalid_argument where sizes do not fit.
+/// dW_out = sum_t e_t h_t^T, db_out = sum_t e_t. Weights stay fixed. `feedback`: see Loop. Throws std::invalid_argument
+/// where sizes do not fit.
 template <class R, class T>
 requires Rule<R, T> Learned<T> learn(R& rule, const rnn::Network<T>& net, const rnn::Sequence<T>& sequence,
-                                     bool per_step = false) {
+                                     bool per_step = false, const rnn::MatrixX<T>& feedback = {}) {
   check(net, sequence);
-  const auto& theta = net.parameters;
   const Eigen::Index length = sequence.length();
-  const rnn::Parameters<T> zero = zeros_like(theta);
+  const rnn::Parameters<T> zero = zeros_like(net.parameters);
   Learned<T> r{T(0), rnn::VectorX<T>(length), zero, {}};
-  rnn::VectorX<T> h_before = net.h_0;
+  Loop<T> loop(net, feedback);
   rule.reset();
   for (Eigen::Index t = 1; t <= length; ++t) {
-    const rnn::VectorX<T> x = sequence.x.col(t - 1), target = sequence.target.col(t - 1);
-    const rnn::Step<T> now = step(net, theta, h_before, x);
-    const rnn::VectorX<T> v = output(theta, now.h);
-    const rnn::VectorX<T> e = output_error(net.loss, v, target);
-    const rnn::VectorX<T> q = theta.W_out.transpose() * e;  // dL_t/dh_t
-    const rnn::VectorX<T> phi = slope(net.activation, net.alpha, now.u, now.f);
-    r.losses(t - 1) = loss_t(net.loss, v, target);
-    r.loss += r.losses(t - 1);
-
-    rnn::Parameters<T> part = per_step ? zero : rnn::Parameters<T>{};
-    rnn::Parameters<T>& to = per_step ? part : r.gradient;
-    add(rule.observe({h_before, x, now.u, now.h, phi, theta.W_rec, net.alpha, q, e, target, t == length}), to);
-    to.W_out += e * now.h.transpose();
-    to.b_out += e;
-    if (per_step) r.per_step.push_back(std::move(part));
-    h_before = now.h;
+    if (per_step) r.per_step.push_back(zero);
+    loop.step(rule, sequence.x.col(t - 1), sequence.target.col(t - 1), t == length,
+              per_step ? r.per_step.back() : r.gradient);
+    r.losses(t - 1) = loop.loss();
+    r.loss += loop.loss();
   }
   const Gradient<T>& rest = rule.finish();
   if (!per_step) {
     add(rest, r.gradient);
     return r;
   }
+  bool by_time = false;
   if constexpr (KeepsTimes<R, T>) {
-    for (Eigen::Index s = 1; s <= length; ++s) add<T>(rule.at(s), r.per_step[static_cast<std::size_t>(s - 1)]);
-  } else {
-    add(rest, r.per_step.back());
+    by_time = keeps_times(rule);
+    for (Eigen::Index s = 1; by_time && s <= length; ++s)
+      add<T>(rule.at(s), r.per_step[static_cast<std::size_t>(s - 1)]);
   }
+  if (!by_time) add(rest, r.per_step.back());
   for (const auto& part : r.per_step) r.gradient += part;
   return r;
 }

@@ -41,37 +41,29 @@ struct Answer {
 };
 
 /// A rule that is watched: P_t is kept after every step.
-template <class R>
 struct Watched {
-  static constexpr rules::Facing facing = R::facing;
-  R& rule;
+  rules::AnyRule<double>& rule;
   std::vector<MatrixX<double>>& P;
+  rules::Facing facing = rule.facing;
 
   void reset() { rule.reset(); }
   const rules::Gradient<double>& observe(const rnn::Transition<double>& t) {
     const auto& released = rule.observe(t);
-    P.push_back(rule.P());
+    P.push_back(*rule.P());
     return released;
   }
   const rules::Gradient<double>& finish() { return rule.finish(); }
 };
 
 Answer by_hand(const std::string& id, const NetworkFile& file, bool per_step, bool sensitivity) {
+  const auto rule = rules::make_rule(id, file.network);
   Answer a;
-  rules::with_rule(id, file.network, [&](auto& rule) {
-    const auto take = [&](auto&& learned) {
-      a.loss = learned.loss, a.losses = learned.losses, a.gradient = learned.gradient, a.per_step = learned.per_step;
-    };
-    if constexpr (requires { rule.P(); }) {
-      if (sensitivity) {
-        Watched<std::decay_t<decltype(rule)>> watched{rule, a.P};
-        take(rules::learn(watched, file.network, file.sequence, per_step));
-        return;
-      }
-    }
-    take(rules::learn(rule, file.network, file.sequence, per_step));
-    if constexpr (requires { rule.delta(); }) a.delta = rule.delta();
-  });
+  Watched watched{*rule, a.P};
+  auto learned = sensitivity && rule->P() ? rules::learn(watched, file.network, file.sequence, per_step)
+                                          : rules::learn(*rule, file.network, file.sequence, per_step);
+  a.loss = learned.loss, a.losses = learned.losses;
+  a.gradient = std::move(learned.gradient), a.per_step = std::move(learned.per_step);
+  if (rule->delta()) a.delta = *rule->delta();
   return a;
 }
 
