@@ -9,44 +9,19 @@
 
 #ifdef UNROLL_HAS_JSON
 
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "ad/operators.h"
 #include "rnn/credit.h"
 #include "rnn/rtrl.h"
 #include "rules/registry.h"
-#include "tests/networks.h"
+#include "tests/fixture_cases.h"
 
 namespace {
 
-using Json = nlohmann::json;
 using rnn::MatrixX, rnn::Parameters, rnn::VectorX;
+using tests::Case, tests::Json, tests::compared, tests::key, tests::matrix, tests::same;
 using Index = Eigen::Index;
-
-// Both sides are right to some 1e-15; sums over a sequence and Hessians lose one or two digits more.
-constexpr double tolerance = 1e-12;
-
-/// A matrix, or a vector as one column.
-MatrixX<double> matrix(const Json& j) {
-  const auto rows = static_cast<Index>(j.size());
-  const bool flat = rows == 0 || !j[0].is_array();
-  MatrixX<double> m(rows, flat ? 1 : static_cast<Index>(j[0].size()));
-  for (std::size_t i = 0; i < j.size(); ++i) {
-    if (!flat && static_cast<Index>(j[i].size()) != m.cols()) throw std::runtime_error("rows of different lengths");
-    for (Index k = 0; k < m.cols(); ++k)
-      m(static_cast<Index>(i), k) = (flat ? j[i] : j[i][static_cast<std::size_t>(k)]).get<double>();
-  }
-  return m;
-}
-
-/// The name of a block in the files: Wrec for W_rec.
-std::string key(std::string_view block) {
-  std::string k(block);
-  k.erase(1, 1);
-  return k;
-}
 
 Parameters<double> parameters(const Json& j, const Parameters<double>& like) {
   Parameters<double> p = zeros_like(like);
@@ -54,75 +29,11 @@ Parameters<double> parameters(const Json& j, const Parameters<double>& like) {
   return p;
 }
 
-int compared = 0;
-
-void same(const std::string& what, const MatrixX<double>& got, const MatrixX<double>& expected) {
-  ++compared;
-  const double error = tests::relative(got, expected);
-  BOOST_CHECK_MESSAGE(error <= tolerance, what << " differs by " << error << "\ngot\n"
-                                               << got << "\nexpected\n"
-                                               << expected);
-}
-/// Any of the five that the file gives.
-void same(const std::string& what, const Parameters<double>& got, const Json& expected) {
-  rnn::for_each_block(
-      [&](std::string_view block, const auto& b) {
-        if (expected.contains(key(block))) same(what + "." + std::string(block), b, matrix(expected[key(block)]));
-      },
-      got);
-}
 /// A sum of products that may cancel: relative to the sum of their sizes.
 void same(const std::string& what, double got, double expected, double scale) {
   ++compared;
-  BOOST_CHECK_MESSAGE(std::abs(got - expected) <= tolerance * scale,
+  BOOST_CHECK_MESSAGE(std::abs(got - expected) <= tests::of_reference * scale,
                       what << " is " << got << ", expected " << expected);
-}
-
-std::string lower(std::string s) {
-  for (char& c : s) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return s;
-}
-
-struct Case {
-  rnn::Network<double> net;
-  rnn::Sequence<double> sequence;
-};
-
-/// The network of a case; false if the case is of another kind.
-bool read(const Json& c, Case& out) {
-  if (!c.contains("config") || !c.contains("params") || !c.contains("x") || !c.contains("y_target")) return false;
-  const Json &config = c["config"], &params = c["params"];
-  const char* f = config.contains("f") ? "f" : "activation";
-  if (!config.contains("alpha") || !config.contains(f) || !config.contains("head")) return false;
-  auto& net = out.net;
-  net.alpha = config["alpha"];
-  const std::string unit = lower(config[f]), head = lower(config["head"]);
-  const auto name = std::find(std::begin(rnn::activation_names), std::end(rnn::activation_names), unit);
-  BOOST_REQUIRE_MESSAGE(name != std::end(rnn::activation_names), "unknown activation " << unit);
-  net.activation = static_cast<rnn::Activation>(name - std::begin(rnn::activation_names));
-  const auto has = [&](const char* word) { return head.find(word) != std::string::npos; };
-  if (has("softmax") || head == "ce")
-    net.loss = rnn::Loss::softmax_ce;
-  else if (has("sigmoid") || has("bce"))
-    net.loss = rnn::Loss::sigmoid_ce;
-  else if (has("tanh") && !has("identity"))
-    net.loss = rnn::Loss::tanh_squared;
-  else
-    BOOST_REQUIRE_MESSAGE(has("identity") || has("mse"), "unknown head " << head);
-
-  auto& theta = net.parameters;
-  theta.W_in = matrix(params.at("Win"));
-  theta.W_rec = matrix(params.at("Wrec"));
-  theta.W_out = matrix(params.at("Wout"));
-  const auto vector = [](const Json& from, const char* k, Index size) -> VectorX<double> {
-    return from.contains(k) ? VectorX<double>(matrix(from[k])) : VectorX<double>::Zero(size);
-  };
-  theta.b_rec = vector(params, "brec", net.d());
-  theta.b_out = vector(params, "bout", net.m());
-  net.h_0 = vector(c, "h0", net.d());
-  out.sequence = {matrix(c["x"]).transpose(), matrix(c["y_target"]).transpose()};
-  check(net, out.sequence);
-  return true;
 }
 
 /// [W_rec | W_in | b_rec] as parameters, the readout zero.
@@ -374,7 +285,7 @@ int hold(const std::filesystem::path& path) {
   for (std::size_t i = 0; i < file["cases"].size(); ++i) {
     Json c = file["cases"][i];
     Case k;
-    if (c.contains("algorithm") || !read(c, k)) continue;
+    if (c.contains("algorithm") || !tests::read(c, k)) continue;
     if (!algorithm.empty() && algorithm != "RTRL") {  // an approximation's gradients are not ours; its network is
       if (c.contains("grad")) c.erase("grad");
       for (Json& s : c["steps"]) s.erase("grad");
