@@ -6,6 +6,9 @@
 
 #include "rules/bptt.h"
 #include "rules/double_sum.h"
+#include "rules/e_bptt.h"
+#include "rules/f_bptt.h"
+#include "rules/readout.h"
 #include "rules/rtrl.h"
 
 namespace rules {
@@ -49,6 +52,7 @@ class AnyRule {
   virtual const Gradient<T>& finish() = 0;
   /// See KeepsTimes.
   virtual bool keeps_times() const = 0;
+  virtual void keep_times() = 0;
   virtual Gradient<T> at(Eigen::Index s) const = 0;
   /// Where the rule has them, else nothing: every dL/dh_t (d x T) after finish(); P_t (d x d k).
   virtual const rnn::MatrixX<T>* delta() const = 0;
@@ -69,6 +73,9 @@ class Chosen final : public AnyRule<T> {
   const Gradient<T>& observe(const rnn::Transition<T>& t) override { return rule_.observe(t); }
   const Gradient<T>& finish() override { return rule_.finish(); }
   bool keeps_times() const override { return KeepsTimes<R, T>; }
+  void keep_times() override {
+    if constexpr (requires { rule_.keep_times(); }) rule_.keep_times();
+  }
   Gradient<T> at(Eigen::Index s) const override {
     if constexpr (KeepsTimes<R, T>)
       return rule_.at(s);

@@ -31,7 +31,8 @@ concept Rule = requires(R rule, const rnn::Transition<T>& transition) {
 };
 // clang-format on
 
-/// A rule that keeps its part of each use of the parameters, dL/dtheta_s; times from 1, after finish().
+/// A rule that keeps its part of each use of the parameters, dL/dtheta_s; times from 1, after finish(). It may want to be
+/// asked for it before the sequence: keep_times().
 template <class R, class T>
 concept KeepsTimes = requires(const R& rule) {
   { rule.at(Eigen::Index{1}) } -> std::convertible_to<Gradient<T>>;
@@ -90,28 +91,36 @@ class Loop {
   /// A sequence begins: h = h_0.
   void restart() { now_.h = net_.h_0; }
 
-  /// One step with x (n) and target (m), shown to the rule. What the rule releases and the readout's e_t h_t^T, e_t are
-  /// added to `to`.
+  /// One step with x (n) and target (m), shown to the rule: what it releases. Where the network is not asked, nothing it
+  /// says costs: L_t = 0, e_t = 0.
+  template <class R>
+  requires Rule<R, T>
+  const Gradient<T>& advance(R& rule, const Eigen::Ref<const rnn::VectorX<T>>& x,
+                             const Eigen::Ref<const rnn::VectorX<T>>& target, bool last, bool asked = true) {
+    const auto& theta = net_.parameters;
+    h_before_.swap(now_.h);
+    rnn::step(net_, theta, h_before_, x, now_);
+    output(theta, now_.h, v_);
+    output_error(net_.loss, v_, target, error_);
+    loss_ = loss_t(net_.loss, v_, target);
+    if (!asked) error_.setZero(), loss_ = T(0);
+    credit_.noalias() = (feedback_.size() == 0 ? theta.W_out : feedback_).transpose() * error_;
+    slope(net_.activation, net_.alpha, now_.u, now_.f, slope_);
+    return rule.observe({h_before_, x, now_.u, now_.h, slope_, theta.W_rec, net_.alpha, credit_, error_, target, last});
+  }
+  /// The same; what the rule releases and the readout's e_t h_t^T, e_t are added to `to`.
   template <class R>
   requires Rule<R, T>
   void step(R& rule, const Eigen::Ref<const rnn::VectorX<T>>& x, const Eigen::Ref<const rnn::VectorX<T>>& target,
             bool last, rnn::Parameters<T>& to) {
-    const auto& theta = net_.parameters;
-    h_before_.swap(now_.h);
-    now_ = rnn::step(net_, theta, h_before_, x);
-    v_ = output(theta, now_.h);
-    error_ = output_error(net_.loss, v_, target);
-    credit_.noalias() = (feedback_.size() == 0 ? theta.W_out : feedback_).transpose() * error_;
-    slope_ = slope(net_.activation, net_.alpha, now_.u, now_.f);
-    loss_ = loss_t(net_.loss, v_, target);
-    add(rule.observe({h_before_, x, now_.u, now_.h, slope_, theta.W_rec, net_.alpha, credit_, error_, target, last}),
-        to);
+    add(advance(rule, x, target, last), to);
     to.W_out.noalias() += error_ * now_.h.transpose();
     to.b_out += error_;
   }
-  const T& loss() const { return loss_; }              // L_t
-  const rnn::VectorX<T>& h() const { return now_.h; }  // d
-  const rnn::VectorX<T>& v() const { return v_; }      // m
+  const T& loss() const { return loss_; }                  // L_t
+  const rnn::VectorX<T>& h() const { return now_.h; }      // d
+  const rnn::VectorX<T>& v() const { return v_; }          // m
+  const rnn::VectorX<T>& error() const { return error_; }  // m, e_t
 
  private:
   const rnn::Network<T>& net_;
@@ -132,6 +141,8 @@ requires Rule<R, T> Learned<T> learn(R& rule, const rnn::Network<T>& net, const 
   const rnn::Parameters<T> zero = zeros_like(net.parameters);
   Learned<T> r{T(0), rnn::VectorX<T>(length), zero, {}};
   Loop<T> loop(net, feedback);
+  if constexpr (requires { rule.keep_times(); })
+    if (per_step) rule.keep_times();
   rule.reset();
   for (Eigen::Index t = 1; t <= length; ++t) {
     if (per_step) r.per_step.push_back(zero);
@@ -148,8 +159,11 @@ requires Rule<R, T> Learned<T> learn(R& rule, const rnn::Network<T>& net, const 
   bool by_time = false;
   if constexpr (KeepsTimes<R, T>) {
     by_time = keeps_times(rule);
-    for (Eigen::Index s = 1; by_time && s <= length; ++s)
-      add<T>(rule.at(s), r.per_step[static_cast<std::size_t>(s - 1)]);
+    for (Eigen::Index s = 1; by_time && s <= length; ++s) {
+      auto& part = r.per_step[static_cast<std::size_t>(s - 1)];
+      part.W_rec.setZero(), part.W_in.setZero(), part.b_rec.setZero();  // not when released, but when used
+      add<T>(rule.at(s), part);
+    }
   }
   if (!by_time) add(rest, r.per_step.back());
   for (const auto& part : r.per_step) r.gradient += part;
