@@ -8,8 +8,10 @@
 #pragma once
 
 #include <array>
+#include <type_traits>
 #include <utility>
 
+#include "ad/kernels.h"
 #include "rnn/loss.h"
 
 namespace rnn {
@@ -28,6 +30,15 @@ S activate(Activation f, const S& u) {
     detail::not_exact(activation_names[static_cast<int>(f)]);
   else
     return f == Activation::tanh ? S(tanh(u)) : f == Activation::sigmoid ? S(sigmoid(u)) : S(softplus(u));
+}
+
+/// f(u) of a whole layer; plain tanh by the fast kernel.
+template <class S>
+void activate(Activation activation, const VectorX<S>& u, VectorX<S>& f) {
+  f.resize(u.size());
+  if constexpr (std::is_same_v<S, double>)
+    if (activation == Activation::tanh) return ad::kernels::tanh(u.data(), f.data(), u.size());
+  for (Eigen::Index i = 0; i < u.size(); ++i) f(i) = activate(activation, u(i));
 }
 
 /// One thing for each of the five parameters.
@@ -212,18 +223,29 @@ struct Step {
 };
 
 /// (1.1) and (1.2) with parameters theta, which need not be the network's own: h_{t-1} (d) and x_t (n) to u_t and h_t.
+/// `now` may be that of the step before: its memory is used again. h_before must not be in it.
 /// Sizes are the caller's: check(network, sequence) once.
+template <class T, class S, class H, class X>
+void step(const Network<T>& net, const Parameters<S>& theta, const Eigen::MatrixBase<H>& h_before,
+          const Eigen::MatrixBase<X>& x, Step<S>& now) {
+  now.u.noalias() = theta.W_rec * h_before.derived() + theta.W_in * x.derived() + theta.b_rec;
+  activate(net.activation, now.u, now.f);
+  now.h = (T(1) - net.alpha) * h_before.derived() + net.alpha * now.f;
+}
+/// The same, as a new Step.
 template <class T, class S, class H, class X>
 Step<S> step(const Network<T>& net, const Parameters<S>& theta, const Eigen::MatrixBase<H>& h_before,
              const Eigen::MatrixBase<X>& x) {
   Step<S> now;
-  now.u = theta.W_rec * h_before.derived() + theta.W_in * x.derived() + theta.b_rec;
-  now.f = now.u.unaryExpr([&](const S& u) -> S { return activate(net.activation, u); });
-  now.h = (T(1) - net.alpha) * h_before.derived() + net.alpha * now.f;
+  step(net, theta, h_before, x, now);
   return now;
 }
 
 /// (1.3): v_t from h_t.
+template <class S, class H>
+void output(const Parameters<S>& theta, const Eigen::MatrixBase<H>& h, VectorX<S>& v) {
+  v.noalias() = theta.W_out * h.derived() + theta.b_out;
+}
 template <class S, class H>
 VectorX<S> output(const Parameters<S>& theta, const Eigen::MatrixBase<H>& h) {
   return theta.W_out * h.derived() + theta.b_out;

@@ -24,9 +24,15 @@ T derivative(rnn::Activation activation, const T& u, const T& f) {
 
 /// phi_t = alpha f'(u_t), d. The only place where alpha enters a rule beside the leak 1 - alpha.
 template <class T>
-rnn::VectorX<T> slope(rnn::Activation activation, const T& alpha, const rnn::VectorX<T>& u, const rnn::VectorX<T>& f) {
-  rnn::VectorX<T> phi(u.size());
+void slope(rnn::Activation activation, const T& alpha, const rnn::VectorX<T>& u, const rnn::VectorX<T>& f,
+           rnn::VectorX<T>& phi) {
+  phi.resize(u.size());
   for (Eigen::Index i = 0; i < u.size(); ++i) phi(i) = alpha * derivative(activation, u(i), f(i));
+}
+template <class T>
+rnn::VectorX<T> slope(rnn::Activation activation, const T& alpha, const rnn::VectorX<T>& u, const rnn::VectorX<T>& f) {
+  rnn::VectorX<T> phi;
+  slope(activation, alpha, u, f, phi);
   return phi;
 }
 

@@ -11,11 +11,14 @@ namespace rules {
 ///   sigmoid_ce    sigmoid(v) - y*
 ///   tanh_squared  (y - y*) (1 - y^2), y = tanh(v)
 template <class T, class Y>
-rnn::VectorX<T> output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const Eigen::MatrixBase<Y>& target_) {
+void output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const Eigen::MatrixBase<Y>& target_, rnn::VectorX<T>& e) {
   const auto& target = target_.derived();
   rnn::detail::require_size("rules::output_error", "the size of target", target.size(), "that of v", v.size());
-  if (loss == rnn::Loss::squared) return v - target;
-  rnn::VectorX<T> e(v.size());
+  e.resize(v.size());
+  if (loss == rnn::Loss::squared) {
+    e = v - target;
+    return;
+  }
   if constexpr (rnn::detail::is_exact<T>()) {
     rnn::detail::not_exact(rnn::loss_names[static_cast<int>(loss)]);
   } else {
@@ -41,8 +44,13 @@ rnn::VectorX<T> output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const Eig
         e(k) = (y - target(k)) * (T(1) - y * y);
       }
     }
-    return e;
   }
+}
+template <class T, class Y>
+rnn::VectorX<T> output_error(rnn::Loss loss, const rnn::VectorX<T>& v, const Eigen::MatrixBase<Y>& target) {
+  rnn::VectorX<T> e;
+  output_error(loss, v, target, e);
+  return e;
 }
 
 }  // namespace rules
