@@ -1,8 +1,7 @@
-// The network of the notes: its equations, its losses at any size, its sizes, its tasks.
+// The network of the notes: its equations, its losses at any size, its sizes, its first weights.
 #include "rnn/network.h"
 
 #include <boost/test/unit_test.hpp>
-#include <set>
 
 #include "ad/operators.h"
 #include "rnn/tensor.h"
@@ -254,23 +253,4 @@ BOOST_AUTO_TEST_CASE(tasks_and_weights_come_from_the_seed) {
   }
   BOOST_TEST(std::abs(mean) < 0.04);  // four standard errors
   BOOST_TEST(std::abs(square - 1) < 0.06);
-}
-
-BOOST_AUTO_TEST_CASE(the_add_task_adds) {
-  rnn::Random random(5);
-  const auto s = rnn::add_task(200, random, {.t1 = 2, .t2 = 5});
-  const auto bit = [&](Index t) { return t < 0 ? 0. : s.x(0, t); };
-  std::set<double> targets;
-  for (Index t = 0; t < 200; ++t) {
-    BOOST_TEST((s.x(0, t) == 0 || s.x(0, t) == 1));
-    BOOST_TEST(s.x(1, t) == 1 - s.x(0, t));
-    BOOST_TEST(s.target(0, t) == 0.5 + 0.5 * bit(t - 2) - 0.25 * bit(t - 5));
-    BOOST_TEST(s.target(1, t) == 1 - s.target(0, t));
-    targets.insert(s.target(0, t));
-  }
-  BOOST_TEST((targets == std::set<double>{0.25, 0.5, 0.75, 1}));
-  const auto held = rnn::add_task(20, random, {.t1 = 1, .t2 = 2, .hold = 2});
-  for (Index t = 0; t < 20; t += 2) BOOST_TEST((held.x.col(t) == held.x.col(t + 1)));
-  BOOST_TEST(held.target(0, 6) == 0.5 + 0.5 * held.x(0, 4) - 0.25 * held.x(0, 2));
-  THROWS(rnn::add_task(5, random, {.t1 = -1}), std::invalid_argument, "lag");
 }
