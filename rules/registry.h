@@ -7,9 +7,17 @@
 #include "rules/bptt.h"
 #include "rules/double_sum.h"
 #include "rules/e_bptt.h"
+#include "rules/e_prop.h"
 #include "rules/f_bptt.h"
+#include "rules/hybrid.h"
+#include "rules/kernl.h"
+#include "rules/kf_rtrl.h"
+#include "rules/r_kf_rtrl.h"
 #include "rules/readout.h"
+#include "rules/rflo.h"
 #include "rules/rtrl.h"
+#include "rules/snap.h"
+#include "rules/uoro.h"
 
 namespace rules {
 

@@ -18,6 +18,8 @@ using tests::Fraction;
 
 constexpr double tolerance = 1e-13;  // sums of 7 steps; the issue asks for 1e-12
 
+constexpr std::string_view blockwise = "hybrid";  // what it releases when: hybrid_test
+
 bool equal(const Parameters<Fraction>& a, const Parameters<Fraction>& b) {
   bool same = true;
   rnn::for_each_block([&](auto, const auto& x,
@@ -104,7 +106,7 @@ BOOST_AUTO_TEST_CASE(every_rule_is_the_tape_in_total_and_at_every_step) {
         BOOST_TEST(tests::relative(parts.losses, tape.losses) < tolerance);
         BOOST_TEST(std::abs(parts.loss - tape.loss) <= tolerance * std::abs(tape.loss));
         BOOST_REQUIRE(parts.per_step.size() == 7u);
-        for (std::size_t t = 0; t < 7; ++t)
+        for (std::size_t t = 0; t < 7 && facts.id != blockwise; ++t)
           BOOST_TEST(tests::relative(parts.per_step[t],
                                      facts.facing == rules::Facing::future ? tape.per_step[t] : forward.per_step[t]) <
                      tolerance);
@@ -181,7 +183,7 @@ BOOST_AUTO_TEST_CASE(over_fractions_by_hand_and_derived_are_equal) {
         const auto parts = rules::learn(*rule, net, sequence, true);
         BOOST_TEST((parts.loss == tape.loss));
         BOOST_TEST(equal(parts.gradient, tape.gradient));
-        for (std::size_t t = 0; t < parts.per_step.size(); ++t)
+        for (std::size_t t = 0; t < parts.per_step.size() && facts.id != blockwise; ++t)
           BOOST_TEST(
               equal(parts.per_step[t], facts.facing == rules::Facing::future ? tape.per_step[t] : forward.per_step[t]));
       }
