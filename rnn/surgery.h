@@ -38,7 +38,9 @@ inline std::optional<Edit> edit_of(std::string_view id, const Options& options, 
     put("T'", options.truncation);
     if (words.find("every h") != std::string::npos) put("h", options.block > 0 ? options.block : d);
     if (words.find("n-step") != std::string::npos) put("n", options.n);
-    return parse_edit(words);
+    Edit edit = parse_edit(words);
+    if (options.signs && edit.projection == Edit::Projection::Gaussian) edit.projection = Edit::Projection::signs;
+    return edit;
   }
   return std::nullopt;
 }
@@ -56,7 +58,9 @@ inline Derived derived(std::string_view id, const Network<double>& net, const Se
   if (!known)
     throw std::invalid_argument("rnn::derived: there is no rule \"" + std::string(id) + "\"; there are " + ids);
   const std::optional<Edit> edit = edit_of(id, options, net.d());
-  detail::Surgery run(net, sequence, options, edit ? path_of(edit->j) : Path::full);
+  const bool feels_the_loss = id.ends_with("perturbation");  // no error is fed back
+  detail::Surgery run(net, sequence, options, edit ? path_of(edit->j) : Path::full,
+                      feels_the_loss ? MatrixX<double>() : options.feedback);
   if (id == "readout") return run.sum();
   if (id == "double-sum") return detail::block_by_block(run);
   if (id == "hybrid") return detail::hybrid(run, edit->steps);
@@ -67,6 +71,11 @@ inline Derived derived(std::string_view id, const Network<double>& net, const Se
   if (id == "kf-rtrl") return detail::kf_rtrl(run);
   if (id == "r-kf-rtrl") return detail::r_kf_rtrl(run);
   if (id == "kernl") return detail::kernl(run);
+  if (id == "forward-gradient") return detail::one_direction_of_weights(run, false, std::nullopt);
+  if (id == "weight-perturbation")
+    return detail::one_direction_of_weights(run, options.perturb_outputs, options.lambda);
+  if (id == "node-perturbation") return detail::noise_on_units(run);
+  if (id == "activity-perturbation") return detail::movement_of_units(run);
   throw std::invalid_argument("rnn::derived: " + std::string(id) + " is not derived yet");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 
 #include "rnn/surgery_edit.h"
 #include "rnn/surgery_run.h"
@@ -131,6 +132,97 @@ inline Derived kernl(Surgery& run) {
     A -= lr * err * Omega.transpose();
     E = kappa.col(0).asDiagonal() * E + run.at(t).pull(VectorX<double>::Ones(run.d)).theta;  // + M_t
     run.give(t, (A.transpose() * run.at(t).credit).asDiagonal() * E);
+  }
+  return run.sum();
+}
+
+/// What a perturbation rule draws: normal numbers, or signs; one column for each sample.
+inline MatrixX<double> drawn(Draws& draws, const Options& o, Eigen::Index rows) {
+  return o.signs ? draws.signs(rows) : draws.normals(rows);
+}
+inline void require_samples(const Options& o) {
+  if (o.samples < 1)
+    throw std::invalid_argument("rnn::derived: samples is " + std::to_string(o.samples) + ", but must be at least 1");
+}
+
+/// One tangent: the weights move along V, G_t = (dL_t/dtheta V) V. That is the forward gradient, and weight perturbation as
+/// its noise goes to 0: there the outputs' weights may move too, and V may be drawn anew at each step, with a trace.
+inline Derived one_direction_of_weights(Surgery& run, bool outputs, std::optional<double> lambda) {
+  const Options& o = run.options;
+  require_samples(o);
+  Draws draws = o.draws;
+  const Eigen::Index m = run.net.m();
+  struct Sample {
+    MatrixX<double> V, hdot, trace, on_W_out, on_b_out;
+  };
+  std::vector<Sample> samples(static_cast<std::size_t>(o.samples));
+  for (Eigen::Index t = 1; t <= run.T; ++t) {
+    draws.next_step();
+    const EditedStep& now = run.at(t);
+    for (Sample& s : samples) {
+      if (t == 1) s.hdot.setZero(run.d, 1), s.trace.setZero(run.d * run.k, 1);
+      if (t == 1 || lambda) {
+        s.V = drawn(draws, o, run.d * run.k);
+        s.trace = lambda.value_or(0) * s.trace + s.V;
+        if (outputs) s.on_W_out = drawn(draws, o, m * run.d).reshaped(m, run.d), s.on_b_out = drawn(draws, o, m);
+      }
+      s.hdot = now.push(s.hdot, s.V);
+      double Ldot = now.credit.dot(s.hdot.col(0));
+      if (outputs)
+        Ldot += now.readout.W_out.cwiseProduct(s.on_W_out).sum() + now.readout.b_out.dot(s.on_b_out.col(0));
+      run.give(t, Ldot / static_cast<double>(o.samples) * s.trace);
+    }
+  }
+  return run.sum();
+}
+
+/// Node perturbation as its noise goes to 0: u_t moves along xi_t, and what L does is laid along sum_t xi_t z_t^T, the
+/// pullback of xi_t from u_t to the weights; with a trace at each step, or at the end for the whole sequence.
+inline Derived noise_on_units(Surgery& run) {
+  const Options& o = run.options;
+  require_samples(o);
+  Draws draws = o.draws;
+  struct Sample {
+    MatrixX<double> hdot, trace;
+    double total = 0;
+  };
+  std::vector<Sample> samples(static_cast<std::size_t>(o.samples),
+                              {MatrixX<double>::Zero(run.d, 1), MatrixX<double>::Zero(run.d, run.k)});
+  for (Eigen::Index t = 1; t <= run.T; ++t) {
+    draws.next_step();
+    const EditedStep& now = run.at(t);
+    for (Sample& s : samples) {
+      const MatrixX<double> xi = drawn(draws, o, run.d);
+      s.hdot = now.push_u(s.hdot, xi);
+      s.trace = o.lambda.value_or(1) * s.trace + now.pull_u(xi).theta;
+      double Ldot = now.credit.dot(s.hdot.col(0));
+      if (o.perturb_outputs) Ldot += now.readout.b_out.dot(drawn(draws, o, run.net.m()).col(0));
+      s.total += Ldot;
+      if (o.lambda) run.give(t, Ldot / static_cast<double>(o.samples) * s.trace);
+      if (!o.lambda && t == run.T) run.give(t, s.total / static_cast<double>(o.samples) * s.trace);
+    }
+  }
+  return run.sum();
+}
+
+/// Activity-based perturbation as its noise goes to 0: what L_t does is laid along what u_t does, each loss on its own step.
+inline Derived movement_of_units(Surgery& run) {
+  const Options& o = run.options;
+  require_samples(o);
+  Draws draws = o.draws;
+  const Eigen::Index m = run.net.m();
+  const double scale = std::sqrt(static_cast<double>(run.net.n() + run.d + m)) / static_cast<double>(o.samples);
+  std::vector<MatrixX<double>> moving(static_cast<std::size_t>(o.samples), MatrixX<double>::Zero(run.d, 1));
+  for (Eigen::Index t = 1; t <= run.T; ++t) {
+    draws.next_step();
+    const EditedStep& now = run.at(t);
+    for (MatrixX<double>& hdot : moving) {
+      const MatrixX<double> xi = drawn(draws, o, run.d), udot = now.movement_of_u(hdot, xi);
+      hdot = now.push_u(hdot, xi);
+      double Ldot = now.credit.dot(hdot.col(0));
+      if (o.perturb_outputs) Ldot += now.readout.b_out.dot(drawn(draws, o, m).col(0));
+      if (udot.squaredNorm() > 0) run.give(t, now.pull_u(scale * Ldot / udot.squaredNorm() * udot).theta);
+    }
   }
   return run.sum();
 }

@@ -25,11 +25,12 @@ class Surgery {
   using Vector = VectorX<double>;
   using Matrix = MatrixX<double>;
 
-  Surgery(const Network<double>& network, const Sequence<double>& shown, const Options& o, Path path = Path::full)
+  Surgery(const Network<double>& network, const Sequence<double>& shown, const Options& o, Path path,
+          const Matrix& feedback)
       : net(network),
         sequence(shown),
         options(o),
-        steps(record_steps(network, shown, path, o.feedback)),
+        steps(record_steps(network, shown, path, feedback)),
         T(shown.length()),
         d(network.d()),
         k(network.d() + network.n() + 1) {

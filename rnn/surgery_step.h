@@ -66,27 +66,24 @@ class EditedStep {
   VectorX<double> u, h;        // d
   double loss;                 // L_t
   VectorX<double> credit;      // d: q_t, the adjoint of h_t in this step alone
-  Parameters<double> readout;  // dL_t by W_out and b_out; zero for the others
+  Parameters<double> readout;  // dL_t by W_out and by b_out, which is e_t; zero for the others
 
   /// J_t H: the tangents of h_t when h_{t-1} moves along each column of H (d x N).
   MatrixX<double> push(const MatrixX<double>& H) const {
-    return up(H.cols(), [&](Eigen::Index j, double* tangent) { seed_before(H, j, tangent); });
+    return up(h_, H.cols(), [&](Eigen::Index j, double* tangent) { seed_before(H, j, tangent); });
   }
   /// J_t H + P~_t directions: the parameters move too, along each column of `directions` (d k x N).
   template <class M>
   MatrixX<double> push(const MatrixX<double>& H, const Eigen::MatrixBase<M>& directions) const {
-    return up(H.cols(), [&](Eigen::Index j, double* tangent) {
+    return up(h_, H.cols(), [&](Eigen::Index j, double* tangent) {
       seed_before(H, j, tangent);
       for (Eigen::Index i = 0; i < directions.rows(); ++i) tangent[1 + i] = directions(i, j);
     });
   }
   /// J_t H + diag(phi_t) U: u_t is moved along each column of U (d x N), by noise or by a kick.
-  MatrixX<double> push_u(const MatrixX<double>& H, const MatrixX<double>& U) const {
-    return up(H.cols(), [&](Eigen::Index j, double* tangent) {
-      seed_before(H, j, tangent);
-      for (Eigen::Index i = 0; i < d_; ++i) tangent[u_(i).id()] = U(i, j);
-    });
-  }
+  MatrixX<double> push_u(const MatrixX<double>& H, const MatrixX<double>& U) const { return up(h_, H, U); }
+  /// How u_t itself moves then: W_rec H + U.
+  MatrixX<double> movement_of_u(const MatrixX<double>& H, const MatrixX<double>& U) const { return up(u_, H, U); }
 
   struct Pulled {
     VectorX<double> before;  // d: what comes down to h_{t-1}
@@ -112,15 +109,21 @@ class EditedStep {
   void seed_before(const MatrixX<double>& H, Eigen::Index j, double* tangent) const {
     for (Eigen::Index i = 0; i < d_; ++i) tangent[1 + d_ * k_ + i] = H(i, j);
   }
+  MatrixX<double> up(const VectorX<V>& to, const MatrixX<double>& H, const MatrixX<double>& U) const {
+    return up(to, H.cols(), [&](Eigen::Index j, double* tangent) {
+      seed_before(H, j, tangent);
+      for (Eigen::Index i = 0; i < d_; ++i) tangent[u_(i).id()] = U(i, j);
+    });
+  }
   template <class Seed>
-  MatrixX<double> up(Eigen::Index count, Seed&& seed) const {
+  MatrixX<double> up(const VectorX<V>& to, Eigen::Index count, Seed&& seed) const {
     MatrixX<double> result(d_, count);
     std::vector<double> tangent;
     for (Eigen::Index j = 0; j < count; ++j) {
       tangent.assign(tape_.length() + std::size_t{1}, 0.0);
       seed(j, tangent.data());
       tape_.sweep_up(tangent.data());
-      for (Eigen::Index i = 0; i < d_; ++i) result(i, j) = tangent[h_(i).id()];
+      for (Eigen::Index i = 0; i < d_; ++i) result(i, j) = tangent[to(i).id()];
     }
     return result;
   }
