@@ -19,6 +19,7 @@ struct Transition {
   View output_error;  // m: e_t = dL_t/dv_t
   View target;        // m
   bool last;          // no step follows
+  bool asked = true;  // false: what the network says here costs nothing, L_t = 0
 
   /// J_t v, J_t = dh_t/dh_{t-1} = (1 - alpha) I + diag(slope) W_rec. v: d, or several columns.
   template <class V>

@@ -4,20 +4,24 @@
 #include <array>
 #include <memory>
 
+#include "rules/activity_perturbation.h"
 #include "rules/bptt.h"
 #include "rules/double_sum.h"
 #include "rules/e_bptt.h"
 #include "rules/e_prop.h"
 #include "rules/f_bptt.h"
+#include "rules/forward_gradient.h"
 #include "rules/hybrid.h"
 #include "rules/kernl.h"
 #include "rules/kf_rtrl.h"
+#include "rules/node_perturbation.h"
 #include "rules/r_kf_rtrl.h"
 #include "rules/readout.h"
 #include "rules/rflo.h"
 #include "rules/rtrl.h"
 #include "rules/snap.h"
 #include "rules/uoro.h"
+#include "rules/weight_perturbation.h"
 
 namespace rules {
 

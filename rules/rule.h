@@ -106,7 +106,8 @@ class Loop {
     if (!asked) error_.setZero(), loss_ = T(0);
     credit_.noalias() = (feedback_.size() == 0 ? theta.W_out : feedback_).transpose() * error_;
     slope(net_.activation, net_.alpha, now_.u, now_.f, slope_);
-    return rule.observe({h_before_, x, now_.u, now_.h, slope_, theta.W_rec, net_.alpha, credit_, error_, target, last});
+    return rule.observe(
+        {h_before_, x, now_.u, now_.h, slope_, theta.W_rec, net_.alpha, credit_, error_, target, last, asked});
   }
   /// The same; what the rule releases and the readout's e_t h_t^T, e_t are added to `to`.
   template <class R>
