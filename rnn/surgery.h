@@ -67,6 +67,7 @@ inline Derived derived(std::string_view id, const Network<double>& net, const Se
   if (id == "bptt" || id == "e-bptt" || id == "f-bptt") return detail::send_down(run, *edit);
   if (id == "rtrl" || id == "snap" || id == "rflo") return detail::carry(run, *edit);
   if (id == "e-prop") return detail::carry(run, *edit, options.lambda.value_or(0));
+  if (id == "bp-lambda") return detail::bp_lambda(run);
   if (id == "uoro") return detail::uoro(run);
   if (id == "kf-rtrl") return detail::kf_rtrl(run);
   if (id == "r-kf-rtrl") return detail::r_kf_rtrl(run);

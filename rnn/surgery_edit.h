@@ -81,7 +81,8 @@ inline int edit_choice(const EditWords& words, std::string_view value, Eigen::In
     if (matches(value, words.values[i], number)) return static_cast<int>(i);
   const std::string allowed = joined(words.values), key(words.key);
   throw std::invalid_argument("edit: " + key + " = \"" + std::string(value) + "\" is not known; " + key + " may be " +
-                              allowed + (allowed.find('#') == std::string::npos ? "" : " (#: a whole number from 1 on)"));
+                              allowed +
+                              (allowed.find('#') == std::string::npos ? "" : " (#: a whole number from 1 on)"));
 }
 
 inline std::string with_number(std::string_view pattern, Eigen::Index number) {
@@ -113,13 +114,12 @@ inline Edit parse_edit(std::string_view text) {
       throw std::invalid_argument("edit: \"" + std::string(key) + "\" cannot be edited; " + detail::joined(keys) +
                                   " can: \"J = leak; feedback = random\"");
     if (equals == std::string_view::npos)
-      throw std::invalid_argument("edit: \"" + std::string(key) + "\" stands alone; it may be = " +
-                                  detail::joined(detail::edit_words()[which].values));
+      throw std::invalid_argument("edit: \"" + std::string(key) +
+                                  "\" stands alone; it may be = " + detail::joined(detail::edit_words()[which].values));
     if (said[which]) throw std::invalid_argument("edit: \"" + std::string(key) + "\" is given twice");
     said[which] = true;
     Eigen::Index number = 0;
-    const int i =
-        detail::edit_choice(detail::edit_words()[which], detail::trimmed(clause.substr(equals + 1)), number);
+    const int i = detail::edit_choice(detail::edit_words()[which], detail::trimmed(clause.substr(equals + 1)), number);
     if (which == 0) edit.j = static_cast<Edit::J>(i), edit.mask = number == 0 ? 1 : number;
     if (which == 1) edit.cut = static_cast<Edit::Cut>(i), edit.steps = number;
     if (which == 2) edit.feedback = static_cast<Edit::Feedback>(i);

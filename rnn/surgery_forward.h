@@ -82,7 +82,8 @@ inline Derived kf_rtrl(Surgery& run) {
   for (Eigen::Index t = 1; t <= run.T; ++t) {
     draws.next_step();
     const double nu0 = draws.sign(), nu1 = draws.sign();
-    const VectorX<double> z = run.at(t).pull_u(VectorX<double>::Unit(run.d, 0)).theta.row(0);  // du_0 by its own weights
+    const VectorX<double> z =
+        run.at(t).pull_u(VectorX<double>::Unit(run.d, 0)).theta.row(0);  // du_0 by its own weights
     const MatrixX<double> phi = run.at(t).push_u(still, kicks), JB = run.at(t).push(B);
     const double p0 = balance(JB.norm(), A.norm()), p1 = balance(phi.norm(), z.norm());
     A = nu0 * p0 * A + nu1 * p1 * z;
@@ -168,8 +169,7 @@ inline Derived one_direction_of_weights(Surgery& run, bool outputs, std::optiona
       }
       s.hdot = now.push(s.hdot, s.V);
       double Ldot = now.credit.dot(s.hdot.col(0));
-      if (outputs)
-        Ldot += now.readout.W_out.cwiseProduct(s.on_W_out).sum() + now.readout.b_out.dot(s.on_b_out.col(0));
+      if (outputs) Ldot += now.readout.W_out.cwiseProduct(s.on_W_out).sum() + now.readout.b_out.dot(s.on_b_out.col(0));
       run.give(t, Ldot / static_cast<double>(o.samples) * s.trace);
     }
   }

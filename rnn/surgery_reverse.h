@@ -53,4 +53,42 @@ inline Derived hybrid(Surgery& run, Eigen::Index block) {
   return run.sum();
 }
 
+struct Predicted {
+  MatrixX<double> later;  // d x T: g_t
+  MatrixX<double> Theta;  // d x (d + 1), at the end
+};
+/// What BP(lambda)'s synthesiser, g(h) = Theta [h; 1], says of dL_{>t}/dh_t at each t, g_T = 0. It learns on the way,
+/// by delta_t = J_t^T (q_t + gamma g_t) - g_{t-1}, laid along a trace that J carries, and is asked at t when it has learned at
+/// t; or, learn_at_end, it is the same all the way.
+inline Predicted predict(const Surgery& run) {
+  using Matrix = MatrixX<double>;
+  const Options& o = run.options;
+  const Eigen::Index d = run.d;
+  const double gamma = o.gamma.value_or(1), lambda = o.lambda.value_or(1), lr = o.lr.value_or(1e-3);
+  Matrix Theta = o.start("Theta", Matrix::Zero(d, d + 1)), change = Matrix::Zero(d, d + 1);
+  Matrix E = Matrix::Zero(d, d * (d + 1)), all = Matrix::Zero(d, run.T);  // E: column b d + a stands for Theta_ab
+  const auto with_one = [&](Eigen::Index t) { return (VectorX<double>(d + 1) << run.h(t), 1).finished(); };
+  for (Eigen::Index t = 1; t <= run.T; ++t) {
+    if (t >= 2) {
+      const VectorX<double> before = with_one(t - 1), now = with_one(t);
+      E = gamma * lambda * run.at(t - 1).push(E);
+      for (Eigen::Index a = 0; a < d; ++a)
+        for (Eigen::Index b = 0; b <= d; ++b) E(a, b * d + a) += before(b);
+      const VectorX<double> later = t == run.T ? run.nothing() : VectorX<double>(Theta * now);
+      const VectorX<double> delta = run.at(t).pull(run.at(t).credit + gamma * later).before - Theta * before;
+      (o.learn_at_end ? change : Theta) += (lr * E.transpose() * delta).reshaped(d, d + 1);
+    }
+    if (t < run.T) all.col(t - 1) = Theta * with_one(t);
+  }
+  return {all, Theta + change};
+}
+
+/// BP(lambda): the tape cut after every step, the prediction arriving at the cut.
+inline Derived bp_lambda(Surgery& run) {
+  const MatrixX<double> later = predict(run).later;
+  for (Eigen::Index t = 1; t <= run.T; ++t)
+    run.give(t, run.at(t).pull(run.at(t).credit + run.options.sg_factor.value_or(1) * later.col(t - 1)).theta);
+  return run.sum();
+}
+
 }  // namespace rnn::detail
