@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -40,20 +41,38 @@ class Snap {
         if (l >= d || W(j, l) != T(0)) weights.push_back(l);
       own = std::find(units.begin(), units.end(), j) - units.begin();
       P.setZero(size(units), size(weights));
+      if (J_.size() < size(units) * size(units)) J_.resize(size(units) * size(units));
+      if (before_.size() < P.size()) before_.resize(P.size());
     }
     gradient_.setZero(d, k);
   }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {
     presynaptic(t, z_);
-    for (std::size_t j = 0; j < influence_.size(); ++j) {
-      auto& [units, weights, own, P] = influence_[j];
-      J_ = t.slope(units).asDiagonal() * t.W_rec(units, units);  // of J_t, what joins the units of R_j
-      J_.diagonal().array() += T(1) - t.alpha;
-      before_.swap(P);
-      P.noalias() = J_ * before_;
-      P.row(own) += t.slope(static_cast<Eigen::Index>(j)) * z_(weights).transpose();
-      gradient_(static_cast<Eigen::Index>(j), weights) = t.error(units).transpose() * P;
+    const Indices* gathered = nullptr;  // the units whose part of J_t is in J
+    for (Eigen::Index j = 0; j < net_.d(); ++j) {
+      auto& [R, C, own, P] = influence_[static_cast<std::size_t>(j)];
+      const T leak = T(1) - t.alpha;
+      if (R.size() == 1) {  // j alone: J_jj is a number
+        const T J_jj = leak + t.slope(j) * t.W_rec(j, j);
+        for (Eigen::Index l = 0; l < size(C); ++l) {
+          const Eigen::Index c = C[static_cast<std::size_t>(l)];
+          P(l) = J_jj * P(l) + t.slope(j) * z_(c);
+          gradient_(j, c) = t.error(j) * P(l);
+        }
+        continue;
+      }
+      const std::span units(R), weights(C);
+      Eigen::Map<rnn::MatrixX<T>> J(J_.data(), size(R), size(R)), before(before_.data(), size(R), size(C));
+      if (gathered == nullptr || *gathered != R) {
+        J = t.slope(units).asDiagonal() * t.W_rec(units, units);
+        J.diagonal().array() += leak;
+        gathered = &R;
+      }
+      before = P;
+      P.noalias() = J * before;
+      P.row(own) += t.slope(j) * z_(weights).transpose();
+      gradient_(j, weights) = t.error(units).transpose() * P;
     }
     return gradient_;
   }
@@ -105,8 +124,7 @@ class Snap {
   const rnn::Network<T>& net_;
   Eigen::Index n_;
   std::vector<Influence> influence_;  // [j]
-  rnn::MatrixX<T> J_, before_;
-  rnn::VectorX<T> z_;
+  rnn::VectorX<T> z_, J_, before_;
   Gradient<T> gradient_;
   const Gradient<T> nothing_;
 };
