@@ -36,7 +36,7 @@ inline std::optional<Edit> edit_of(std::string_view id, const Options& options, 
         words.replace(i, letter.size(), std::to_string(number));
     };
     put("T'", options.truncation);
-    if (words.find("every h") != std::string::npos) put("h", options.block > 0 ? options.block : d);
+    if (words.find("every h") != std::string::npos) put("h", options.block != 0 ? options.block : d);
     if (words.find("n-step") != std::string::npos) put("n", options.n);
     Edit edit = parse_edit(words);
     if (options.signs && edit.projection == Edit::Projection::Gaussian) edit.projection = Edit::Projection::signs;
@@ -67,6 +67,7 @@ inline Derived derived(std::string_view id, const Network<double>& net, const Se
   if (id == "bptt" || id == "e-bptt" || id == "f-bptt") return detail::send_down(run, *edit);
   if (id == "rtrl" || id == "snap" || id == "rflo") return detail::carry(run, *edit);
   if (id == "e-prop") return detail::carry(run, *edit, options.lambda.value_or(0));
+  if (id == "dni" || id == "dni-b") return detail::dni(run, id == "dni-b");
   if (id == "bp-lambda") return detail::bp_lambda(run);
   if (id == "uoro") return detail::uoro(run);
   if (id == "kf-rtrl") return detail::kf_rtrl(run);
@@ -77,7 +78,7 @@ inline Derived derived(std::string_view id, const Network<double>& net, const Se
     return detail::one_direction_of_weights(run, options.perturb_outputs, options.lambda);
   if (id == "node-perturbation") return detail::noise_on_units(run);
   if (id == "activity-perturbation") return detail::movement_of_units(run);
-  throw std::invalid_argument("rnn::derived: " + std::string(id) + " is not derived yet");
+  throw std::logic_error("rnn::derived: a row of surgery.def without its derivation: " + std::string(id));
 }
 
 }  // namespace rnn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "rnn/surgery_edit.h"
 #include "rnn/surgery_run.h"
@@ -64,7 +65,7 @@ inline Predicted predict(const Surgery& run) {
   using Matrix = MatrixX<double>;
   const Options& o = run.options;
   const Eigen::Index d = run.d;
-  const double gamma = o.gamma.value_or(1), lambda = o.lambda.value_or(1), lr = o.lr.value_or(1e-3);
+  const double gamma = o.gamma.value_or(1), lambda = o.lambda.value_or(1), lr = o.lr.value_or(0.01);
   Matrix Theta = o.start("Theta", Matrix::Zero(d, d + 1)), change = Matrix::Zero(d, d + 1);
   Matrix E = Matrix::Zero(d, d * (d + 1)), all = Matrix::Zero(d, run.T);  // E: column b d + a stands for Theta_ab
   const auto with_one = [&](Eigen::Index t) { return (VectorX<double>(d + 1) << run.h(t), 1).finished(); };
@@ -88,6 +89,43 @@ inline Derived bp_lambda(Surgery& run) {
   const MatrixX<double> later = predict(run).later;
   for (Eigen::Index t = 1; t <= run.T; ++t)
     run.give(t, run.at(t).pull(run.at(t).credit + run.options.sg_factor.value_or(1) * later.col(t - 1)).theta);
+  return run.sum();
+}
+
+/// DNI: the tape cut after every step, where Theta [h_t; y*_t; 1] predicts the whole adjoint of h_t. It learns from its own
+/// next prediction, handed down one step: by the tape's J_t^T, or (DNI(b)) by a J learned from h itself.
+inline Derived dni(Surgery& run, bool learns_J) {
+  using Matrix = MatrixX<double>;
+  using Vector = VectorX<double>;
+  const Options& o = run.options;
+  const Eigen::Index d = run.d, size = d + run.net.m() + 1;
+  if (o.refresh < 1)
+    throw std::invalid_argument("rnn::derived: refresh is " + std::to_string(o.refresh) + ", but must be at least 1");
+  const double lr = o.lr.value_or(0.001), J_lr = o.J_lr.value_or(0.001);
+  Matrix Theta = Matrix::Zero(d, size);
+  if (!o.state.contains("Theta")) {
+    Draws draws = o.draws;
+    draws.next_step();
+    Theta = draws.normals(d * size).reshaped(d, size) / std::sqrt(static_cast<double>(size));
+  }
+  Theta = o.start("Theta", Theta);
+  Matrix Thetabar = o.start("Thetabar", Theta), J = o.start("Jt", run.net.parameters.W_rec);
+  const auto seen = [&](Eigen::Index t) {  // [h_t; y*_t; 1], with y*_0 = y*_1
+    return (Vector(size) << run.h(t), run.sequence.target.col(std::max<Eigen::Index>(t, 1) - 1), 1).finished();
+  };
+  for (Eigen::Index t = 1; t <= run.T; ++t) {
+    const Vector before = seen(t - 1), now = seen(t), q_before = t == 1 ? run.nothing() : run.at(t - 1).credit;
+    Vector predicted = Thetabar * now, target;
+    if (learns_J) {
+      J -= J_lr * (J * run.h(t - 1) - run.h(t)) * run.h(t - 1).transpose();
+      target = q_before + J.transpose() * predicted.array().tanh().matrix();
+    } else {
+      target = q_before + run.at(t).pull(predicted).before;
+    }
+    Theta -= lr * (Theta * before - target) * before.transpose();
+    if (t % o.refresh == 0) Thetabar = Theta;
+    run.give(t, run.at(t).pull(Theta * now).theta);
+  }
   return run.sum();
 }
 
