@@ -9,7 +9,7 @@
 //   err = A Omega_t - (h^_t - h_t)                               predicted less observed: |err|^2 / 2 goes downhill
 //   gamma <- gamma - lr (A^T err) .* Gamma_t,  A <- A - lr err Omega_t^T
 // In the reference code (Timing::reference) Omega_t holds zeta_t, which h^_t does not feel yet. Timing::aligned compares
-// h^_t + zeta_t instead. On one unit with J = 0.6, kappa = 0.6 that learns A = 1; the reference learns J^2 = 0.36.
+// h^_t + zeta_t instead. For one unit with J = 0.6 and kappa = 0.6 the best A is then 1, as it should; the reference's J^2.
 // Memory O(d^2 + d k), time O(d^2 + d k) a step.
 #pragma once
 
