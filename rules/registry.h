@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "rules/activity_perturbation.h"
+#include "rules/bp_lambda.h"
 #include "rules/bptt.h"
+#include "rules/dni.h"
 #include "rules/double_sum.h"
 #include "rules/e_bptt.h"
 #include "rules/e_prop.h"
