@@ -17,6 +17,9 @@ struct Command {
 constexpr Command commands[] = {
     {"lesson", "step through a lesson, or write the lessons as text, HTML or Markdown", tutorials::lesson_command},
     {"gradient", "the gradient of a network in a file, by any rule, by hand or derived", tutorials::gradient_command},
+    {"edit", "a gradient edited in words, beside the exact one; every rule as an edit", tutorials::edit_command},
+    {"compare", "learning rules side by side: loss, alignment, credit, time", tutorials::compare_command},
+    {"rules", "the table of rules: what each is, what it costs, what a synapse must know", tutorials::rules_command},
 };
 
 void usage(std::FILE* out) {
