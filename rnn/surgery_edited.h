@@ -98,6 +98,17 @@ inline Edited edited(const Network<double>& net, const Sequence<double>& sequenc
   return r;
 }
 
+/// The options with a prediction (Theta) that has seen the sequence `passes` times, and is then asked without learning on.
+inline Options with_prediction(const Network<double>& net, const Sequence<double>& sequence, const Edit& edit,
+                               Options options, Eigen::Index passes) {
+  Draws draws = options.draws;
+  draws.next_step();
+  const detail::Surgery run(net, sequence, options, path_of(edit.j), feedback_of(edit, net, draws, options));
+  for (Eigen::Index pass = 0; pass < passes; ++pass) options.state["Theta"] = detail::predict(run).Theta;
+  options.learn_at_end = true;
+  return options;
+}
+
 /// The ids of the rules that are this edit; that it feeds errors back in another way does not change a rule's name. The exact
 /// gradient is bptt, rtrl and double-sum.
 inline std::vector<std::string_view> names_of(Edit edit, Eigen::Index d) {
