@@ -116,7 +116,7 @@ int compare_command(const std::vector<std::string>& words) {
                 [&](const std::string& text) { s.rules = list(text); });
   whole("--steps", "steps of each run (20000)", s.steps);
   whole("--seeds", "runs of each rule (1)", s.seeds);
-  whole("--seed", "seed of the first run (1)", s.first_seed, 0);
+  whole("--seed", "seed of the first run (8)", s.first_seed, 0);
   real("--alpha", "the network's leak (the task's)", s.alpha);
   whole("--units", "its units d (the task's)", s.units);
   options.value("--optimizer", "NAME", "sgd, momentum or adam (the task's)",

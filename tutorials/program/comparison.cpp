@@ -342,7 +342,9 @@ double deviation(const std::string& id, const Comparison& s, const End& end, con
 MatrixX<double> credit(const std::string& id, const Comparison& s, const End& end, const MatrixX<double>& feedback) {
   const auto& sequence = end.next.sequence;
   const auto& net = end.net;
-  const Index length = std::min<Index>(10, sequence.length()), d = net.d(), k = d + net.n();
+  const Index d = net.d(), k = d + net.n();
+  // long enough to see where a truncation cuts
+  const Index length = std::min<Index>({d > 40 ? 10 : s.truncation + 4, 20, sequence.length()});
   const rnn::Run<double> r = rnn::run(net, sequence);
   rnn::Options options = options_for(id, s, feedback, 0);
   if (id == "kernl") options.lr = 0;  // its kernel as it starts
