@@ -21,7 +21,7 @@ struct EditRow {
   std::string_view what;
 };
 inline constexpr auto edits = std::to_array<EditRow>({
-#define UNROLL_EDIT(id, direction, edit, what) {id, Direction::direction, edit, what},
+#define UNROLL_EDIT(id, direction, edit, derivation, what) {id, Direction::direction, edit, what},
 #include "rnn/surgery.def"
 });
 
@@ -45,40 +45,21 @@ inline std::optional<Edit> edit_of(std::string_view id, const Options& options, 
   return std::nullopt;
 }
 
-/// The gradient by the rule of this id (of surgery.def, as in rules/registry.def), derived. Throws std::invalid_argument for
-/// an id that is not there, naming those that are, and where sizes or options do not fit.
+/// The gradient by the rule of this id (of surgery.def, as in rules/registry.def), derived. Perturbation rules feel the loss
+/// itself and have no use for Options::feedback. Throws std::invalid_argument for an id that is not there, naming those that
+/// are, and where sizes or options do not fit.
 inline Derived derived(std::string_view id, const Network<double>& net, const Sequence<double>& sequence,
                        const Options& options = {}) {
+  using namespace detail;
+  const Edit edit = edit_of(id, options, net.d()).value_or(Edit{});
+  Surgery run(net, sequence, options, path_of(edit.j),
+              id.ends_with("perturbation") ? MatrixX<double>() : options.feedback);
   std::string ids;
-  bool known = false;
-  for (const EditRow& row : edits) {
-    ids += (ids.empty() ? "" : ", ") + std::string(row.id);
-    known = known || row.id == id;
-  }
-  if (!known)
-    throw std::invalid_argument("rnn::derived: there is no rule \"" + std::string(id) + "\"; there are " + ids);
-  const std::optional<Edit> edit = edit_of(id, options, net.d());
-  const bool feels_the_loss = id.ends_with("perturbation");  // no error is fed back
-  detail::Surgery run(net, sequence, options, edit ? path_of(edit->j) : Path::full,
-                      feels_the_loss ? MatrixX<double>() : options.feedback);
-  if (id == "readout") return run.sum();
-  if (id == "double-sum") return detail::block_by_block(run);
-  if (id == "hybrid") return detail::hybrid(run, edit->steps);
-  if (id == "bptt" || id == "e-bptt" || id == "f-bptt") return detail::send_down(run, *edit);
-  if (id == "rtrl" || id == "snap" || id == "rflo") return detail::carry(run, *edit);
-  if (id == "e-prop") return detail::carry(run, *edit, options.lambda.value_or(0));
-  if (id == "dni" || id == "dni-b") return detail::dni(run, id == "dni-b");
-  if (id == "bp-lambda") return detail::bp_lambda(run);
-  if (id == "uoro") return detail::uoro(run);
-  if (id == "kf-rtrl") return detail::kf_rtrl(run);
-  if (id == "r-kf-rtrl") return detail::r_kf_rtrl(run);
-  if (id == "kernl") return detail::kernl(run);
-  if (id == "forward-gradient") return detail::one_direction_of_weights(run, false, std::nullopt);
-  if (id == "weight-perturbation")
-    return detail::one_direction_of_weights(run, options.perturb_outputs, options.lambda);
-  if (id == "node-perturbation") return detail::noise_on_units(run);
-  if (id == "activity-perturbation") return detail::movement_of_units(run);
-  throw std::logic_error("rnn::derived: a row of surgery.def without its derivation: " + std::string(id));
+#define UNROLL_EDIT(its_id, direction, words, derivation, what) \
+  if (id == its_id) return derivation;                          \
+  ids += std::string(ids.empty() ? "" : ", ") + its_id;
+#include "rnn/surgery.def"
+  throw std::invalid_argument("rnn::derived: there is no rule \"" + std::string(id) + "\"; there are " + ids);
 }
 
 }  // namespace rnn

@@ -113,6 +113,7 @@ inline Options with_prediction(const Network<double>& net, const Sequence<double
 /// gradient is bptt, rtrl and double-sum.
 inline std::vector<std::string_view> names_of(Edit edit, Eigen::Index d) {
   edit.feedback = Edit::Feedback::transpose;
+  if (edit.cut == Edit::Cut::after && edit.future == Edit::Future::actual) edit.cut = Edit::Cut::never, edit.steps = 0;
   if (edit.j == Edit::J::diagonal) edit.j = Edit::J::mask, edit.mask = 1;
   if (edit.j == Edit::J::none && edit.future != Edit::Future::predicted)
     edit.j = Edit::J::full, edit.cut = Edit::Cut::every, edit.steps = 1, edit.future = Edit::Future::none;
@@ -179,7 +180,7 @@ inline std::optional<Cost> reverse_cost(const Edit& edit, const Network<double>&
   const bool cut = edit.cut != Edit::Cut::never && edit.future != Edit::Future::actual;
   const double window = static_cast<double>(cut ? std::min(edit.steps, length) : length);
   const double pull = edit.j == Edit::J::none || window == 1 ? 0 : own ? d : d * d + d;
-  const double again = cut && edit.cut == Edit::Cut::after ? window - 1 : 1;  // each loss is handed down by itself
+  const double again = cut && edit.cut == Edit::Cut::after ? window - 1 : 1;  // a sweep of its own for each use
   Cost cost{again * pull + d + d * k, pull == 0 ? 0 : window * (d + n)};
   if (edit.future == Edit::Future::predicted) {
     cost.multiplications += 3 * d * (d + 1) + (d * d + d);          // asked three times a step; J^T

@@ -112,7 +112,7 @@ inline Derived r_kf_rtrl(Surgery& run) {
 
 /// KeRNL: J ... J P~ is replaced by A diag(kappa)^s P~. The kernel is learned from how h really answers to noise, which is a
 /// tangent here (by hand: a disturbed copy of the network; the two agree as sigma goes to 0).
-inline Derived kernl(Surgery& run) {
+inline Derived learned_kernel(Surgery& run) {
   using Matrix = MatrixX<double>;
   const auto& o = run.options;
   Draws draws = o.draws;
@@ -148,7 +148,7 @@ inline void require_samples(const Options& o) {
 
 /// One tangent: the weights move along V, G_t = (dL_t/dtheta V) V. That is the forward gradient, and weight perturbation as
 /// its noise goes to 0: there the outputs' weights may move too, and V may be drawn anew at each step, with a trace.
-inline Derived one_direction_of_weights(Surgery& run, bool outputs, std::optional<double> lambda) {
+inline Derived one_tangent(Surgery& run, bool outputs, std::optional<double> lambda) {
   const Options& o = run.options;
   require_samples(o);
   Draws draws = o.draws;

@@ -38,11 +38,11 @@ inline Derived block_by_block(Surgery& run) {
   return run.sum();
 }
 
-/// Adjoints inside a block, tangents across its end: P_last = J_last ... J_first P_{first-1} + what theta did inside.
-inline Derived hybrid(Surgery& run, Eigen::Index block) {
+/// The hybrid: adjoints inside a block, tangents across its end: P_last = J_last ... J_first P_{first-1} + what theta did inside.
+inline Derived across_blocks(Surgery& run, const Edit& edit) {
   MatrixX<double> P = MatrixX<double>::Zero(run.d, run.d * run.k);
-  for (Eigen::Index first = 1; first <= run.T; first += block) {
-    const Eigen::Index last = std::min(first + block - 1, run.T);
+  for (Eigen::Index first = 1; first <= run.T; first += edit.steps) {
+    const Eigen::Index last = std::min(first + edit.steps - 1, run.T);
     const auto to_end = [&](Eigen::Index, const auto& g) { run.give(last, g); };
     run.give(last, P.transpose() * run.sweep(first, last, run.nothing(), true, to_end));
     MatrixX<double> J(run.d, run.d), inside = MatrixX<double>::Zero(run.d, run.d * run.k);
@@ -85,7 +85,7 @@ inline Predicted predict(const Surgery& run) {
 }
 
 /// BP(lambda): the tape cut after every step, the prediction arriving at the cut.
-inline Derived bp_lambda(Surgery& run) {
+inline Derived predicted_future(Surgery& run) {
   const MatrixX<double> later = predict(run).later;
   for (Eigen::Index t = 1; t <= run.T; ++t)
     run.give(t, run.at(t).pull(run.at(t).credit + run.options.sg_factor.value_or(1) * later.col(t - 1)).theta);
@@ -94,7 +94,7 @@ inline Derived bp_lambda(Surgery& run) {
 
 /// DNI: the tape cut after every step, where Theta [h_t; y*_t; 1] predicts the whole adjoint of h_t. It learns from its own
 /// next prediction, handed down one step: by the tape's J_t^T, or (DNI(b)) by a J learned from h itself.
-inline Derived dni(Surgery& run, bool learns_J) {
+inline Derived predicted_adjoints(Surgery& run, bool learns_J) {
   using Matrix = MatrixX<double>;
   using Vector = VectorX<double>;
   const Options& o = run.options;

@@ -84,5 +84,4 @@ class Surgery {
 };
 
 }  // namespace detail
-
 }  // namespace rnn

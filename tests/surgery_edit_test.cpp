@@ -84,6 +84,7 @@ BOOST_AUTO_TEST_CASE(known_rules_are_recognised) {
   BOOST_TEST((named("cut = every 3") == Names{"e-bptt"}));
   BOOST_TEST((named("cut = after 3") == Names{"f-bptt"}));
   BOOST_TEST((named("cut = every 3; future = true") == Names{"hybrid"}));
+  BOOST_TEST((named("cut = after 3; future = true") == Names{"bptt", "rtrl", "double-sum"}));
   BOOST_TEST((named("J = none") == Names{"e-bptt"}));
   BOOST_TEST((named("future = predicted") == Names{"bp-lambda"}));
   BOOST_TEST((named("projection = signs") == Names{"forward-gradient", "weight-perturbation"}));
