@@ -25,8 +25,8 @@ inline constexpr auto edits = std::to_array<EditRow>({
 #include "rnn/surgery.def"
 });
 
-/// The words of a row with the options in place of T', h and n; nothing where no Edit says what the rule does, or if there is
-/// no such rule. h is Options::block, or d.
+/// The words of a row with the options in place of T', h and n; nothing where no Edit says what the rule does, or if
+/// there is no such rule. h is Options::block, or d.
 inline std::optional<Edit> edit_of(std::string_view id, const Options& options, Eigen::Index d) {
   for (const EditRow& row : edits) {
     if (row.id != id || row.edit == "-") continue;
@@ -45,9 +45,9 @@ inline std::optional<Edit> edit_of(std::string_view id, const Options& options, 
   return std::nullopt;
 }
 
-/// The gradient by the rule of this id (of surgery.def, as in rules/registry.def), derived. Perturbation rules feel the loss
-/// itself and have no use for Options::feedback. Throws std::invalid_argument for an id that is not there, naming those that
-/// are, and where sizes or options do not fit.
+/// The gradient by the rule of this id (of surgery.def, as in rules/registry.def), derived. Perturbation rules feel the
+/// loss itself and have no use for Options::feedback. Throws std::invalid_argument for an id that is not there, naming
+/// those that are, and where sizes or options do not fit.
 inline Derived derived(std::string_view id, const Network<double>& net, const Sequence<double>& sequence,
                        const Options& options = {}) {
   using namespace detail;

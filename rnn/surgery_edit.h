@@ -1,4 +1,4 @@
-// An edit of the gradient's computation, in words: "J = leak; feedback = random" says what is left of the exact gradient.
+// An edit of the gradient in words: "J = leak; feedback = random" says what is left of the exact one.
 #pragma once
 
 #include <Eigen/Core>
@@ -13,8 +13,8 @@ namespace rnn {
 
 /// What is done to the exact gradient dL/dtheta = sum over t, s of q_t^T J_t ... J_{s+1} P~_s. Untouched, it is exact.
 struct Edit {
-  /// Of J_t: all of it; the leak 1 - alpha; its diagonal; all of it, but of the weights into unit k only those units keep a
-  /// tangent that k reaches in n - 1 connections; nothing.
+  /// Of J_t: all of it; the leak 1 - alpha; its diagonal; all of it, but of the weights into unit k only those units
+  /// keep a tangent that k reaches in n - 1 connections; nothing.
   enum class J { full, leak, diagonal, mask, none };
   /// Adjoints pass no block's end, each block `every` so many steps; or come from less than so many steps `after`.
   enum class Cut { never, every, after };

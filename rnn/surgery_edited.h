@@ -1,4 +1,4 @@
-// Any composed edit: its gradient, every block of its double sum, how far it points with the exact gradient, what it costs.
+// Any composed edit: its gradient, every block of its double sum, its angle to the exact gradient, what it costs.
 #pragma once
 
 #include "rnn/surgery.h"
@@ -10,9 +10,8 @@ struct Edited {
   double loss = 0;
   VectorX<double> losses;       // T
   Parameters<double> gradient;  // the sum of all blocks and predictions, and the readout's own, which is never edited
-  std::vector<Parameters<double>> past;  // [t-1]: the sum of row t of the blocks; with the readout's
-  std::vector<Parameters<double>>
-      future;                 // [s-1]: the sum of column s, with what is predicted there; and the readout's
+  /// [t-1]: the sum of row t of the blocks; [s-1]: of column s, with what is predicted there. Both with the readout's.
+  std::vector<Parameters<double>> past, future;
   MatrixX<double> credit;     // T x T: norm of block (t, s), zero where it is cut
   VectorX<double> predicted;  // T: norm of what is predicted to come from later, at s; empty without
   MatrixX<double> Theta;      // d x (d + 1): of the prediction, as learned at the end; empty without
@@ -28,10 +27,18 @@ inline MatrixX<double> feedback_of(const Edit& edit, const Network<double>& net,
   return draws.normals(m * d).reshaped(m, d) / std::sqrt(static_cast<double>(d));
 }
 
-/// Block by block: theta_s is moved at s alone, and its tangents are carried from there as far as the edit lets them. As the
-/// weights of unit i act through u_i alone, one kick of each u_i serves all of them.
-/// Options: feedback (m x d); gamma, lambda, lr, sg_factor, Theta of the prediction, as bp-lambda has them. Draws, one
-/// entry: random feedback, m d normal numbers; then the direction of a projection, d k signs or normal numbers.
+/// Whether something is lost, or predicted, at the edit's cuts.
+inline bool is_cut(const Edit& edit) { return edit.cut != Edit::Cut::never && edit.future != Edit::Future::actual; }
+/// The time of the last loss that the use of the parameters at s is told of, if the sequence is long enough.
+inline Eigen::Index last_before_cut(const Edit& edit, Eigen::Index s, Eigen::Index length) {
+  if (!is_cut(edit)) return length;
+  return edit.cut == Edit::Cut::after ? s - 1 + edit.steps : ((s - 1) / edit.steps + 1) * edit.steps;
+}
+
+/// Block by block: theta_s is moved at s alone, and its tangents are carried from there as far as the edit lets them.
+/// As the weights of unit i act through u_i alone, one kick of each u_i serves all of them.
+/// Options: feedback (m x d); gamma, lambda, lr, sg_factor, Theta of the prediction, as bp-lambda has them.
+/// Draws, one entry: random feedback, m d normal numbers; the direction of a projection, d k signs or normal numbers.
 /// Throws std::invalid_argument where sizes do not fit, and for a mask of one tangent.
 inline Edited edited(const Network<double>& net, const Sequence<double>& sequence, const Edit& edit,
                      const Options& options = {}) {
@@ -64,10 +71,7 @@ inline Edited edited(const Network<double>& net, const Sequence<double>& sequenc
   r.Theta = prediction.Theta;
   const auto mask = [&](const Matrix& X) -> Matrix { return one ? X : there.select(X, Matrix::Zero(d, d)); };
   for (Index s = 1; s <= T; ++s) {
-    const bool cut = edit.cut != Edit::Cut::never && edit.future != Edit::Future::actual;
-    const Index last = !cut                           ? T
-                       : edit.cut == Edit::Cut::every ? std::min(T, (s - 1) / edit.steps * edit.steps + edit.steps)
-                                                      : std::min(T, s - 1 + edit.steps);
+    const Index last = std::min(T, last_before_cut(edit, s, T));
     Matrix X = one ? run.at(s).push(Matrix::Zero(d, 1), V)
                    : mask(run.at(s).push_u(Matrix::Zero(d, d), Matrix::Identity(d, d)));
     const auto block = [&](const VectorX<double>& adjoint) -> Matrix {  // of h_t, handed down to the weights
@@ -98,7 +102,7 @@ inline Edited edited(const Network<double>& net, const Sequence<double>& sequenc
   return r;
 }
 
-/// The options with a prediction (Theta) that has seen the sequence `passes` times, and is then asked without learning on.
+/// The options with a prediction (Theta) that has seen the sequence `passes` times, and is then asked only.
 inline Options with_prediction(const Network<double>& net, const Sequence<double>& sequence, const Edit& edit,
                                Options options, Eigen::Index passes) {
   Draws draws = options.draws;
@@ -109,8 +113,8 @@ inline Options with_prediction(const Network<double>& net, const Sequence<double
   return options;
 }
 
-/// The ids of the rules that are this edit; that it feeds errors back in another way does not change a rule's name. The exact
-/// gradient is bptt, rtrl and double-sum.
+/// The ids of the rules that are this edit; that it feeds errors back in another way does not change a rule's name. The
+/// exact gradient is bptt, rtrl and double-sum.
 inline std::vector<std::string_view> names_of(Edit edit, Eigen::Index d) {
   edit.feedback = Edit::Feedback::transpose;
   if (edit.cut == Edit::Cut::after && edit.future == Edit::Future::actual) edit.cut = Edit::Cut::never, edit.steps = 0;
@@ -153,7 +157,7 @@ struct Cost {
 /// By forward mode, if it can be done so: not where adjoints are cut after each loss by itself, or predicted.
 inline std::optional<Cost> forward_cost(const Edit& edit, const Network<double>& net) {
   const double d = static_cast<double>(net.d()), k = static_cast<double>(net.d() + net.n() + 1);
-  const bool cut = edit.cut != Edit::Cut::never && edit.future != Edit::Future::actual;
+  const bool cut = is_cut(edit);
   if (edit.future == Edit::Future::predicted) return std::nullopt;
   if (edit.j == Edit::J::none || (cut && edit.steps == 1)) return Cost{d + d * k, 0};
   if (cut && edit.cut == Edit::Cut::after) return std::nullopt;
@@ -177,7 +181,7 @@ inline std::optional<Cost> reverse_cost(const Edit& edit, const Network<double>&
   const double d = static_cast<double>(net.d()), n = static_cast<double>(net.n()), k = d + n + 1;
   if (edit.j == Edit::J::mask || edit.projection != Edit::Projection::none) return std::nullopt;
   const bool own = edit.j == Edit::J::leak || edit.j == Edit::J::diagonal;
-  const bool cut = edit.cut != Edit::Cut::never && edit.future != Edit::Future::actual;
+  const bool cut = is_cut(edit);
   const double window = static_cast<double>(cut ? std::min(edit.steps, length) : length);
   const double pull = edit.j == Edit::J::none || window == 1 ? 0 : own ? d : d * d + d;
   const double again = cut && edit.cut == Edit::Cut::after ? window - 1 : 1;  // a sweep of its own for each use

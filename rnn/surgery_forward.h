@@ -1,4 +1,4 @@
-// Edits of forward mode: tangents carried up the steps, with J or the tangents themselves replaced by something cheaper.
+// Edits of forward mode: tangents carried up the steps, with J or the tangents replaced by something cheaper.
 #pragma once
 
 #include <cmath>
@@ -33,8 +33,8 @@ inline Path path_of(Edit::J j) {
 
 namespace detail {
 
-/// Forward mode, J edited: P_t = J_t P_{t-1} + P~_t, masked. Weights that W_rec does not have get no tangent from a mask. A
-/// readout that leaks by kappa (e-prop's) adds up q_t^T (P_t + kappa P_{t-1} + ...).
+/// Forward mode, J edited: P_t = J_t P_{t-1} + P~_t, masked. Weights that W_rec does not have get no tangent from a
+/// mask. A readout that leaks by kappa (e-prop's) adds up q_t^T (P_t + kappa P_{t-1} + ...).
 inline Derived carry(Surgery& run, const Edit& edit, double kappa = 0) {
   const bool masked = edit.j == Edit::J::mask;
   const MatrixX<bool> there = masked ? reached(run.net.parameters.W_rec, edit.mask) : MatrixX<bool>();
@@ -73,7 +73,8 @@ inline Derived uoro(Surgery& run) {
   return run.sum();
 }
 
-/// KF-RTRL: P ~ A (x) B with P~_t = z_t (x) diag(phi_t): A <- nu_0 p0 A + nu_1 p1 z, B <- nu_0 J B / p0 + nu_1 diag(phi) / p1.
+/// KF-RTRL: P ~ A (x) B, as P~_t = z_t (x) diag(phi_t):
+///   A <- nu_0 p0 A + nu_1 p1 z        B <- nu_0 J B / p0 + nu_1 diag(phi) / p1
 inline Derived kf_rtrl(Surgery& run) {
   Draws draws = run.options.draws;
   MatrixX<double> A = run.options.start("A", MatrixX<double>::Zero(run.k, 1));
@@ -110,8 +111,8 @@ inline Derived r_kf_rtrl(Surgery& run) {
   return run.sum();
 }
 
-/// KeRNL: J ... J P~ is replaced by A diag(kappa)^s P~. The kernel is learned from how h really answers to noise, which is a
-/// tangent here (by hand: a disturbed copy of the network; the two agree as sigma goes to 0).
+/// KeRNL: J ... J P~ is replaced by A diag(kappa)^s P~. The kernel is learned from how h really answers to noise, which
+/// is a tangent here (by hand: a disturbed copy of the network; the two agree as sigma goes to 0).
 inline Derived learned_kernel(Surgery& run) {
   using Matrix = MatrixX<double>;
   const auto& o = run.options;
@@ -146,8 +147,9 @@ inline void require_samples(const Options& o) {
     throw std::invalid_argument("rnn::derived: samples is " + std::to_string(o.samples) + ", but must be at least 1");
 }
 
-/// One tangent: the weights move along V, G_t = (dL_t/dtheta V) V. That is the forward gradient, and weight perturbation as
-/// its noise goes to 0: there the outputs' weights may move too, and V may be drawn anew at each step, with a trace.
+/// One tangent: the weights move along V, G_t = (dL_t/dtheta V) V. That is the forward gradient, and weight
+/// perturbation as its noise goes to 0: there the outputs' weights may move too, and V may be drawn anew at each step,
+/// with a trace.
 inline Derived one_tangent(Surgery& run, bool outputs, std::optional<double> lambda) {
   const Options& o = run.options;
   require_samples(o);
@@ -205,7 +207,7 @@ inline Derived noise_on_units(Surgery& run) {
   return run.sum();
 }
 
-/// Activity-based perturbation as its noise goes to 0: what L_t does is laid along what u_t does, each loss on its own step.
+/// Activity-based perturbation as its noise goes to 0: what L_t does is laid along what u_t does, step by step.
 inline Derived movement_of_units(Surgery& run) {
   const Options& o = run.options;
   require_samples(o);

@@ -38,7 +38,8 @@ inline Derived block_by_block(Surgery& run) {
   return run.sum();
 }
 
-/// The hybrid: adjoints inside a block, tangents across its end: P_last = J_last ... J_first P_{first-1} + what theta did inside.
+/// The hybrid: adjoints inside a block, tangents across its end,
+///   P_last = J_last ... J_first P_{first-1} + what theta did inside
 inline Derived across_blocks(Surgery& run, const Edit& edit) {
   MatrixX<double> P = MatrixX<double>::Zero(run.d, run.d * run.k);
   for (Eigen::Index first = 1; first <= run.T; first += edit.steps) {
@@ -59,8 +60,8 @@ struct Predicted {
   MatrixX<double> Theta;  // d x (d + 1), at the end
 };
 /// What BP(lambda)'s synthesiser, g(h) = Theta [h; 1], says of dL_{>t}/dh_t at each t, g_T = 0. It learns on the way,
-/// by delta_t = J_t^T (q_t + gamma g_t) - g_{t-1}, laid along a trace that J carries, and is asked at t when it has learned at
-/// t; or, learn_at_end, it is the same all the way.
+/// by delta_t = J_t^T (q_t + gamma g_t) - g_{t-1}, laid along a trace that J carries, and is asked at t when it has
+/// learned at t; or, learn_at_end, it is the same all the way.
 inline Predicted predict(const Surgery& run) {
   using Matrix = MatrixX<double>;
   const Options& o = run.options;
@@ -92,8 +93,8 @@ inline Derived predicted_future(Surgery& run) {
   return run.sum();
 }
 
-/// DNI: the tape cut after every step, where Theta [h_t; y*_t; 1] predicts the whole adjoint of h_t. It learns from its own
-/// next prediction, handed down one step: by the tape's J_t^T, or (DNI(b)) by a J learned from h itself.
+/// DNI: the tape cut after every step, where Theta [h_t; y*_t; 1] predicts the whole adjoint of h_t. It learns from its
+/// own next prediction, handed down one step: by the tape's J_t^T, or (DNI(b)) by a J learned from h itself.
 inline Derived predicted_adjoints(Surgery& run, bool learns_J) {
   using Matrix = MatrixX<double>;
   using Vector = VectorX<double>;

@@ -11,8 +11,8 @@ struct Derived {
   double loss = 0;
   VectorX<double> losses;       // T
   Parameters<double> gradient;  // the sum of all parts
-  /// [t-1]: of forward mode dL_t/dtheta, of reverse mode dL/dtheta_t; where the tape is cut into blocks, a block's share at
-  /// its end.
+  /// [t-1]: of forward mode dL_t/dtheta, of reverse mode dL/dtheta_t; where the tape is cut into blocks, a block's
+  /// share at its end.
   std::vector<Parameters<double>> per_step;
 };
 
@@ -66,8 +66,8 @@ class Surgery {
     return std::move(result);
   }
 
-  /// Reverse mode from h_last down to h_{first-1}: starts with c, gathers every q_s unless told not to, hands what comes to
-  /// theta_s to each(s, G), and returns what comes out below.
+  /// Reverse mode from h_last down to h_{first-1}: starts with c, gathers every q_s unless told not to, hands what
+  /// comes to theta_s to each(s, G), and returns what comes out below.
   template <class F>
   Vector sweep(Index first, Index last, Vector c, bool losses, F&& each) const {
     for (Index s = last; s >= first; --s) {
