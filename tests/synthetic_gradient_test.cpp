@@ -168,6 +168,41 @@ BOOST_AUTO_TEST_CASE(a_synthesiser_that_is_zero_credits_each_loss_to_its_own_ste
                tolerance);
 }
 
+// One cue, and nine steps later the only loss: what the synthetic gradient knows of it at the first four steps. The network
+// is linear and stays as it is. (With three cues and 1000 sequences: .80 .83 .86 .88 at lambda = 0, .98 at lambda = 1.)
+BOOST_AUTO_TEST_CASE(on_the_line_lambda_1_sees_further_than_lambda_0) {
+  double alignment[] = {0, 0};
+  for (const int run : {0, 1, 2, 3, 4, 5}) {
+    const int lambda = run % 2;
+    rnn::Random random(2 + static_cast<std::uint64_t>(run) / 2);
+    rnn::Line line(10, 4);
+    auto net = rnn::random_network(10, 30, 2, random);
+    net.activation = Activation::identity;
+    rnn::Options options;
+    options.lambda = lambda, options.lr = 0.03;
+    rules::BpLambda<double> rule(net, options);
+    for (int i = 0; i < 250; ++i) {
+      const auto piece = line.next(i, random);
+      rules::Bptt<double> bptt(net);
+      rules::Loop<double> loop(net), beside(net);
+      rule.reset();
+      Matrix g(30, 4);
+      for (Index t = 1; t <= 10; ++t) {
+        const auto x = piece.sequence.x.col(t - 1), target = piece.sequence.target.col(t - 1);
+        loop.advance(rule, x, target, t == 10, t == 10);
+        beside.advance(bptt, x, target, t == 10, t == 10);
+        if (t <= 4) g.col(t - 1) = rule.synthetic();
+      }
+      bptt.finish();  // no loss before the last step: dL_{>t}/dh_t = dL/dh_t
+      if (i >= 200)
+        for (Index t = 0; t < 4; ++t)
+          alignment[lambda] += g.col(t).normalized().dot(bptt.delta().col(t).normalized()) / 600;
+    }
+  }
+  BOOST_TEST((alignment[1] > alignment[0] + 0.1), alignment[0] << " and " << alignment[1]);
+  BOOST_TEST(alignment[1] > 0.6);
+}
+
 // --- DNI ----------------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(dni_is_its_formula) {
