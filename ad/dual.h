@@ -156,13 +156,14 @@ struct Dual {
   friend auto operator op(const U& x, const Dual& z) {                                 \
     return T(x) op z.value;                                                            \
   }
-  AD_COMPARE(<) AD_COMPARE(>) AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
+  AD_COMPARE(<)
+  AD_COMPARE(>)
+  AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
 #undef AD_COMPARE
 
-  /// Over formulas a comparison is a formula too: both branches, value and tangent.
-  template <class C>
-  requires(!std::same_as<C, bool>)
-  friend Dual select(const C& condition, const Dual& a, const Dual& b) {
+      /// Over formulas a comparison is a formula too: both branches, value and tangent.
+      template <class C>
+  requires(!std::same_as<C, bool>) friend Dual select(const C& condition, const Dual& a, const Dual& b) {
     Dual r(select(condition, a.value, b.value));
     if constexpr (N == 1)
       r.tangent = select(condition, a.tangent, b.tangent);

@@ -118,7 +118,9 @@ auto evaluated(const X& x) {
 /// What TapeOf::input does for a matrix or vector: independent variables, named name[i] or name[i,j].
 template <class Tag, class T, class M>
 auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
-  const auto values = m.template cast<T>().eval();
+  using Plain = detail::Like<M, T>;
+  std::conditional_t<Plain::IsVectorAtCompileTime, const Eigen::Ref<const Plain>, const Plain> values(
+      m.template cast<T>());
   detail::Like<M, Variable<T, Tag>> x;
   x.resize(m.rows(), m.cols());
   tape.input(values.data(), static_cast<std::size_t>(values.size()), x.data());

@@ -52,7 +52,9 @@ using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::at
 AD_OWN(copy)
 AD_OWN(sigmoid)
 AD_OWN(softplus)
-AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(relu)
+AD_OWN(sign)
+AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
@@ -115,6 +117,12 @@ namespace row {
     AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z, AD_ARG y) \
     AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z, AD_ARG y) \
   };
+#define AD_ROW3(name, dx_, dz_)             \
+  struct name##_ {                          \
+    static constexpr Op op = Op::name;      \
+    AD_FORMULA(dx, dx_, AD_ARG x, AD_ARG z) \
+    AD_FORMULA(dz, dz_, AD_ARG x, AD_ARG z) \
+  };
 // A formula with branches has no derivative of its own at the kink: numbers that carry one go by the row, by its name.
 #define AD_BY_NAME(plain, call) \
   [&] {                         \
@@ -127,9 +135,11 @@ namespace row {
 #define AD_PREFIX(name, symbol, dx, ...) AD_ROW1(name, symbol x, dx)
 #define AD_UNARY(name, value, dx, ...) AD_ROW1(name, AD_BY_NAME(value, name(x)), dx)
 #define AD_BINARY(name, value, dx, dz, ...) AD_ROW2(name, AD_BY_NAME(value, name(x, z)), dx, dz)
+#define AD_TERNARY(name, value, dx, dz, ...) AD_ROW3(name, dx, dz)
 #include "ad/derivatives.def"
 #undef AD_ROW1
 #undef AD_ROW2
+#undef AD_ROW3
 #undef AD_BY_NAME
 #undef AD_ARG
 #undef AD_FORMULA
@@ -153,7 +163,9 @@ namespace row {
 AD_OWN(copy)
 AD_OWN(sigmoid)
 AD_OWN(softplus)
-AD_OWN(relu) AD_OWN(sign) AD_OWN2(min) AD_OWN2(max)
+AD_OWN(relu)
+AD_OWN(sign)
+AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 

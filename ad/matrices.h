@@ -23,23 +23,24 @@ struct Matrices {
     if (!c.tape) c.make_room({});  // throws: no tape is active
     return *c.tape;
   }
-  static std::uint32_t generation(const Tape& t) { return t.generation; }
+  static std::uint32_t generation(const Tape& t) { return t.generation(); }
 
   /// A new block with room for its result, and for `behind` numbers of its own after it.
   static Block& open(Tape& t, const Block::Rule& rule, Id rows, Id cols, Id behind = 0) {
-    const Id before = t.size, first = (before + 7) & ~Id{7};
+    const Id before = t.size(), first = (before + 7) & ~Id{7};
     const std::size_t end = std::size_t{first} + std::size_t{rows} * cols + behind;
     if (end >= UINT32_MAX) throw std::length_error("ad::VarMatrix: more than 2^32 variables on the tape");
     if (end >= t.store_.value.size() || t.lines_on_) t.make_room({}, end - before);
-    t.size = static_cast<Id>(end);
-    t.shift_ += t.size - before;
-    t.entry -= t.size - before;
+    t.set_size(static_cast<Id>(end));
+    t.shift_ += t.size() - before;
+    t.entry -= t.size() - before;
+    t.code -= t.size() - before;
     t.store_.block.push_back({.rule = &rule,
                               .first = first,
                               .rows = rows,
                               .cols = cols,
                               .before = before,
-                              .end = t.size,
+                              .end = t.size(),
                               .shift = t.shift_,
                               .operand = static_cast<Id>(t.store_.operand.size()),
                               .operands = 0});
@@ -87,7 +88,7 @@ struct Matrices {
   }
   static inline Eigen::MatrixXd derivatives(const Tape& t, const VarMatrix& x, bool adjoints);
 
-  static Var variable(const Tape& t, Id id) { return Var(t.value[id], id, t.generation); }
+  static Var variable(const Tape& t, Id id) { return Var(t.value[id], key(t.generation(), id)); }
   static Id id(const Tape& t, const Var& x) { return t.check(x, "an operation"); }
 };
 

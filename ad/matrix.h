@@ -101,11 +101,11 @@ class VarMatrix {
 };
 
 inline VarMatrix Matrices::whole(const Tape& t, const Block& b) {
-  return VarMatrix(b.first, b.rows, b.cols, static_cast<Id>(&b - t.store_.block.data()), t.generation);
+  return VarMatrix(b.first, b.rows, b.cols, static_cast<Id>(&b - t.store_.block.data()), t.generation());
 }
 inline Eigen::MatrixXd Matrices::derivatives(const Tape& t, const VarMatrix& x, bool adjoints) {
   const Array<double>& d = adjoints ? t.store_.adjoint : t.store_.tangent;
-  if (x.generation_ != t.generation || x.is_plain())
+  if (x.generation_ != t.generation() || x.is_plain())
     throw std::invalid_argument("ad::Tape: the derivative of a " + x.shape() +
                                 " matrix that was not recorded on this tape");
   if (x.size() > 0) t.range(x.first_ + x.rows_ * x.cols_ - 1, d.size(), adjoints ? "adjoint" : "tangent");

@@ -50,15 +50,10 @@ struct Allocator {
 #if defined(__SSE2__) && defined(__x86_64__)
 inline constexpr bool can_stream = true;
 // Writes past the caches: a line that will not be read soon is not fetched only to be overwritten.
-[[gnu::always_inline]] inline void stream(double* to, double a, double b) { _mm_stream_pd(to, _mm_set_pd(b, a)); }
-[[gnu::always_inline]] inline void stream(std::uint32_t* to, std::uint32_t a, std::uint32_t b, std::uint32_t c,
-                                          std::uint32_t d) {
-  const auto i = [](std::uint32_t x) { return static_cast<int>(x); };
-  _mm_stream_si128(reinterpret_cast<__m128i*>(to), _mm_set_epi32(i(d), i(c), i(b), i(a)));
+[[gnu::always_inline]] inline void stream(void* to, std::uint64_t word) {
+  _mm_stream_si64(static_cast<long long*>(to), static_cast<long long>(word));
 }
-[[gnu::always_inline]] inline void stream(double* to, double a) {
-  _mm_stream_si64(reinterpret_cast<long long*>(to), std::bit_cast<long long>(a));
-}
+[[gnu::always_inline]] inline void stream(void* to, double number) { stream(to, std::bit_cast<std::uint64_t>(number)); }
 #else
 inline constexpr bool can_stream = false;
 #endif

@@ -16,7 +16,7 @@ namespace ad {
 
 /// One recorded operation: d(result) = pa d(a) + pb d(b) + d(c). A plain number that took part has id 0 (see constant_of).
 template <class T>
-struct alignas(sizeof(T) == 8 ? 32 : alignof(T)) Entry {
+struct Entry {
   T pa, pb;
   Id a, b, c;
   Op op;
@@ -31,6 +31,24 @@ T constant_of(const Entry<T>& k) {
   return k.op == Op::sub_mul ? T(-number) : number;
 }
 
+/// What the sweeps read of an entry. Its operation stands in one byte elsewhere, with a mark if there is a c: in w + x * z,
+/// recorded as one entry, c = w is nearly always the variable before it, and needs no place.
+template <class T>
+struct Partials {
+  T pa, pb;
+  Id a, b;
+};
+using Code = std::uint8_t;
+inline constexpr Code no_addend = 0, adds_before = 128, adds_another = 64;
+static_assert(static_cast<Code>(Op::trunc) < adds_another);  // the last of the table
+
+/// How a variable is known: its id in the lower half, the generation of its recording in the upper. In one word, since
+/// every operation compares the one and stores the other.
+using Key = std::uint64_t;
+constexpr Id id_of(Key k) { return static_cast<Id>(k); }
+constexpr std::uint32_t generation_of(Key k) { return static_cast<std::uint32_t>(k >> 32); }
+constexpr Key key(std::uint32_t generation, Id id) { return Key{generation} << 32 | id; }
+
 template <class T>
 class TapeOf;
 template <class T = double, class Tag = void>
@@ -39,31 +57,40 @@ class Variable;
 /// The place where recording goes on: what every operation touches, kept together.
 template <class T>
 struct Cursor {
-  Entry<T>* entry = nullptr;
+  Partials<T>* entry = nullptr;
+  Code* code = nullptr;
   T* value = nullptr;
-  Id size = 0;                            // entries in use, with the empty entry 0
-  Id limit = 0;                           // below this many, recording asks nobody
-  std::uint32_t generation = UINT32_MAX;  // of the variables that belong here
+  Key next = key(UINT32_MAX, 0);  // of the variable that is recorded next
+  Id limit = 0;                   // below this many variables, recording asks nobody
   TapeOf<T>* tape = nullptr;
 
-  static constexpr Id far = 400'000;  // entries from here on, 16 MB, are taken to outlive the caches
+  static constexpr Id far = 400'000;  // entries from here on, 13 MB, are taken to outlive the caches
 
-  bool has_room() const { return size < limit; }
+  Id size() const { return id_of(next); }  // ids in use, with 0, which is nobody's
+  std::uint32_t generation() const { return generation_of(next); }
+  void set_size(Id n) { next = key(generation(), n); }
+
+  bool has_room() const { return size() < limit; }
   /// A new entry; there is room.
-  [[gnu::always_inline]] Id push(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Id c) {
-    const Id i = size;
-    size = i + 1;
+  [[gnu::always_inline]] Key push(Op op, const T& v, Id a, const T& pa, Id b, const T& pb, Code addend = no_addend) {
+    const Key k = next;
+    const Id i = id_of(k);
+    Partials<T>& partials = entry[i];
+    T& result = value[i];
+    next = k + 1;
+    code[i] = static_cast<Code>(static_cast<Code>(op) | addend);
     if constexpr (can_stream && std::is_same_v<T, double>) {
       if (i >= far) {
-        stream(&entry[i].pa, pa, pb);
-        stream(&entry[i].a, a, b, c, static_cast<std::uint32_t>(op));
-        stream(value + i, v);
-        return i;
+        stream(&partials.pa, pa);
+        stream(&partials.pb, pb);
+        stream(&partials.a, std::uint64_t{b} << 32 | a);
+        stream(&result, v);
+        return k;
       }
     }
-    entry[i] = Entry<T>{pa, pb, a, b, c, op};
-    value[i] = v;
-    return i;
+    partials = Partials<T>{pa, pb, a, b};
+    result = v;
+    return k;
   }
   void make_room(Where where) {
     if (!tape)
@@ -83,11 +110,11 @@ inline std::atomic<std::uint32_t> generations{1};
 /// A recording of operations on Variable<T, ...>, and the two sweeps over it.
 ///
 /// A new tape is the active one of its thread, until it is destroyed or a newer one is made. Entry i defines variable i:
-/// operation, operands, partials and value, 40 bytes for double. Memory is kept between recordings and between tapes.
+/// operation, operands, partials and value, 33 bytes for double. Memory is kept between recordings and between tapes.
 /// Every function that takes a variable throws std::invalid_argument if the variable is of another recording.
 template <class T = double>
 class TapeOf : private Cursor<T>, public Annotations {
-  using Cursor<T>::entry, Cursor<T>::value, Cursor<T>::size;
+  using Cursor<T>::entry, Cursor<T>::code, Cursor<T>::value, Cursor<T>::size, Cursor<T>::generation;
   friend Cursor<T>;
   template <class U, class Tag>
   friend class Variable;
@@ -121,13 +148,13 @@ class TapeOf : private Cursor<T>, public Annotations {
   Variable<T, Tag> input(T v) {
     if (!this->has_room()) [[unlikely]]
       make_room({});
-    const Id i = this->push(Op::input, v, 0, T(0), 0, T(0), 0);
-    if (i == inputs_ + 1) inputs_ = i;
-    return {v, i, this->generation};
+    const Key k = this->push(Op::input, v, 0, T(0), 0, T(0));
+    if (id_of(k) == inputs_ + 1) inputs_ = id_of(k);
+    return {v, k};
   }
   template <class Tag = void>
   Variable<T, Tag> input(T v, std::string name) {
-    add_name(size, std::move(name));
+    add_name(size(), std::move(name));
     return input<Tag>(v);
   }
   /// New independent variables x[0] .. x[n - 1], of consecutive ids.
@@ -137,13 +164,17 @@ class TapeOf : private Cursor<T>, public Annotations {
       for (std::size_t i = 0; i < n; ++i) x[i] = input<Tag>(v[i]);
       return;
     }
-    if (n >= this->limit - size) make_room({}, n);
-    const Id first = size, end = first + static_cast<Id>(n);
-    for (Id i = first; i < end; ++i) entry[i] = Entry<T>{T(0), T(0), 0, 0, 0, Op::input};
-    std::copy_n(v, n, value + first);
-    for (Id i = first; i < end; ++i) x[i - first] = {v[i - first], i, this->generation};
-    if (first == inputs_ + 1) inputs_ = end - 1;
-    size = end;
+    if (n >= this->limit - size()) make_room({}, n);
+    const Id first = size(), end = first + static_cast<Id>(n);
+    if (first == inputs_ + 1)
+      inputs_ = end - 1;  // nobody reads their entries
+    else
+      for (Id i = first; i < end; ++i) entry[i] = {T(0), T(0), 0, 0}, code[i] = static_cast<Code>(Op::input);
+    for (Id i = first; i < end; ++i) {
+      value[i] = v[i - first];
+      x[i - first] = {v[i - first], key(generation(), i)};
+    }
+    this->set_size(end);
   }
   /// New independent variables in the shape of an Eigen matrix or array (ad/eigen.h). Elements are named "name[i,j]".
   template <class Tag = void, class M>
@@ -152,9 +183,10 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   /// Forgets the recording but keeps its memory. Variables of before are refused from now on.
   void clear() {
-    do this->generation = detail::generations.fetch_add(1, std::memory_order_relaxed);
-    while (this->generation == 0 || this->generation == UINT32_MAX);  // those of constants and of no tape
-    size = inputs_ = shift_ = 0;
+    do this->next = key(detail::generations.fetch_add(1, std::memory_order_relaxed), 0);
+    while (generation() == 0 || generation() == UINT32_MAX);  // those of constants and of no tape
+    inputs_ = shift_ = 0;
+    store_.addend.clear();
     store_.block.clear();
     store_.operand.clear();
     store_.number.clear();
@@ -162,15 +194,16 @@ class TapeOf : private Cursor<T>, public Annotations {
     store_.tangent.clear();
     forget();
     make_room({});
-    this->push(Op::input, T(0), 0, T(0), 0, T(0), 0);  // entry 0: nobody's
+    this->push(Op::input, T(0), 0, T(0), 0, T(0));  // entry 0: nobody's
   }
 
   /// Number of entries: variables have ids 1 .. length().
-  Id length() const { return size - 1; }
+  Id length() const { return size() - 1; }
   /// Bytes the recording takes: entries and values; and once a sweep has been made, its derivatives.
   std::size_t bytes() const {
-    return std::size_t{size - shift_} * sizeof(Entry<T>) + std::size_t{size} * sizeof(T) +
-           store_.block.size() * sizeof(Block<T>) + store_.operand.size() * sizeof(BlockOperand) +
+    return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + store_.addend.size() * sizeof(Id) +
+           std::size_t{size()} * sizeof(T) + store_.block.size() * sizeof(Block<T>) +
+           store_.operand.size() * sizeof(BlockOperand) +
            (store_.number.size() + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
 
@@ -225,20 +258,21 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// directions at once. What is in `adjoint` is the seed.
   template <class A>
   void sweep_down(A* adjoint, Id top) const {
+    const Id* addend = addend_above(place_of(top));
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
     else
       for (auto b = store_.block.rbegin(); b != store_.block.rend(); ++b) {
-        if (b->first > top) continue;
-        entries_down<false>(adjoint, b->end, top, store_.entry.data() - b->shift);
+        if (b->before > top) continue;
+        entries_down<false>(adjoint, b->end, top, b->shift, addend);
         if (b->gather) b->gather(*this, *b, adjoint);
         b->rule->pullback(*this, *b, adjoint);
         top = b->before - 1;
       }
     if (top > 20'000)
-      entries_down<true>(adjoint, inputs_ + 1, top, store_.entry.data());
+      entries_down<true>(adjoint, inputs_ + 1, top, 0, addend);
     else
-      entries_down<false>(adjoint, inputs_ + 1, top, store_.entry.data());
+      entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
   }
 
   /// Sweeps in several directions at once (A = Tangents) know single numbers only.
@@ -249,16 +283,17 @@ class TapeOf : private Cursor<T>, public Annotations {
   template <class A>
   void sweep_up(A* tangent) const {
     Id i = inputs_ + 1, shift = 0;
+    const Id* addend = store_.addend.data();
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
     else
       for (const Block<T>& b : store_.block) {
-        entries_up(tangent, i, b.before, store_.entry.data() - shift);
-        b.rule->pushforward(*this, b, {tangent, size, 1});
+        entries_up(tangent, i, b.before, shift, addend);
+        b.rule->pushforward(*this, b, {tangent, size(), 1});
         i = b.end;
         shift = b.shift;
       }
-    entries_up(tangent, i, size, store_.entry.data() - shift);
+    entries_up(tangent, i, size(), shift, addend);
   }
 
   // --- for people --------------------------------------------------------------------------------------------------
@@ -274,13 +309,13 @@ class TapeOf : private Cursor<T>, public Annotations {
       TapeOf& tape;
       std::size_t scope;
       std::uint32_t generation;
-      Guard(TapeOf& t, std::size_t s) : tape(t), scope(s), generation(t.generation) {}
+      Guard(TapeOf& t, std::size_t s) : tape(t), scope(s), generation(t.generation()) {}
       Guard(const Guard&) = delete;
       ~Guard() {
-        if (tape.generation == generation) tape.close_scope(scope, tape.size);
+        if (tape.generation() == generation) tape.close_scope(scope, tape.size());
       }
     };
-    return Guard(*this, open_scope(size, std::move(name), {file, line}));
+    return Guard(*this, open_scope(size(), std::move(name), {file, line}));
   }
 
   /// From now on, remember the source line of every operation. Costs a call an operation.
@@ -290,11 +325,16 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   /// The entry of variable i, or nothing where it belongs to a block.
-  const Entry<T>& entry_of(Id i) const {
-    range(i, size, "entry");
+  Entry<T> entry_of(Id i) const {
+    range(i, size(), "entry");
+    if (i <= inputs_) return {T(0), T(0), 0, 0, 0, Op::input};
     const Block<T>* b = block_before(i);
     if (b && i < b->end) throw std::out_of_range("ad::Tape: variable " + std::to_string(i) + " is part of a block");
-    return store_.entry[i - (b ? b->shift : 0)];
+    const Id at = i - (b ? b->shift : 0);
+    const Partials<T>& k = store_.entry[at];
+    const Code code_at = store_.code[at];
+    const Id c = code_at & adds_before ? i - 1 : code_at & adds_another ? addend_above(at)[-1] : 0;
+    return {k.pa, k.pb, k.a, k.b, c, static_cast<Op>(code_at & ~(adds_before | adds_another))};
   }
   const std::vector<Block<T>>& blocks() const { return store_.block; }
   /// The last block that begins at or before variable i.
@@ -303,23 +343,25 @@ class TapeOf : private Cursor<T>, public Annotations {
                                         [](Id id, const Block<T>& b) { return id < b.before; });
     return after == store_.block.begin() ? nullptr : &*std::prev(after);
   }
-  const T& value_of(Id i) const { return value[range(i, size, "value")]; }
+  const T& value_of(Id i) const { return value[range(i, size(), "value")]; }
   const T& adjoint(Id i) const { return store_.adjoint[range(i, store_.adjoint.size(), "adjoint")]; }
   const T& tangent(Id i) const { return store_.tangent[range(i, store_.tangent.size(), "tangent")]; }
-  bool has_adjoints() const { return store_.adjoint.size() == size; }
-  bool has_tangents() const { return store_.tangent.size() == size; }
+  bool has_adjoints() const { return store_.adjoint.size() == size(); }
+  bool has_tangents() const { return store_.tangent.size() == size(); }
 
   /// The id of a variable of this recording; throws std::invalid_argument for any other.
   template <class Tag>
   [[gnu::always_inline]] Id check(const Variable<T, Tag>& x, const char* what) const {
-    if (x.generation_ != this->generation) [[unlikely]]
-      refuse(x.generation_ == 0, x.value_, what);
-    return x.id_;
+    if (generation_of(x.key_) != generation()) [[unlikely]]
+      refuse(generation_of(x.key_) == 0, x.value_, what);
+    return id_of(x.key_);
   }
 
  private:
   struct Store {
-    Array<Entry<T>> entry;
+    Array<Partials<T>> entry;
+    Array<Code> code;
+    Array<Id> addend;                  // the c of entries marked adds_another, in their order
     Array<T> value, adjoint, tangent;  // the last two: what the last sweeps left
     mutable Array<T> number;           // plain numbers that blocks took in
     std::vector<Block<T>> block;
@@ -338,7 +380,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   Store store_;
   Cursor<T>* previous_;
-  Id inputs_ = 0;  // entries 1 .. inputs_ are inputs: no sweep needs to look at them
+  Id inputs_ = 0;  // variables 1 .. inputs_ are inputs, and no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
   bool lines_on_ = false;
 
@@ -348,28 +390,30 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   void make_room(Where where, std::size_t ahead = 0) {
-    if (size + ahead >= store_.value.size()) {
-      if (size == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 variables");
+    if (size() + ahead >= store_.value.size()) {
+      if (size() == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 variables");
       const std::size_t more =
-          std::min<std::size_t>(UINT32_MAX, std::max<std::size_t>(1024, 2 * (std::size_t{size} + ahead)));
+          std::min<std::size_t>(UINT32_MAX, std::max<std::size_t>(1024, 2 * (std::size_t{size()} + ahead)));
       store_.entry.resize(more);
+      store_.code.resize(more);
       store_.value.resize(more);
     }
     entry = store_.entry.data() - shift_;
+    code = store_.code.data() - shift_;
     value = store_.value.data();
-    if (lines_on_) add_line(size, where);
+    if (lines_on_) add_line(size(), where);
     this->limit = lines_on_ ? 0 : static_cast<Id>(store_.value.size());
   }
 
   void zero(Array<T>& derivatives) const {
     derivatives.reserve(store_.value.size());
     if constexpr (can_stream && std::is_same_v<T, double>)
-      if (size > 4 * this->far) {
-        derivatives.resize(size);
+      if (size() > 4 * this->far) {
+        derivatives.resize(size());
         for (double& derivative : derivatives) stream(&derivative, 0.0);
         return;
       }
-    derivatives.assign(size, T(0));
+    derivatives.assign(size(), T(0));
   }
 
   /// x * y + z, at once where the processor can: the compiler would rather share the product between two branches.
@@ -381,71 +425,100 @@ class TapeOf : private Cursor<T>, public Annotations {
 #endif
   }
 
-  /// Entries of single numbers, top down to first; e[i] is the entry of variable i. Many are fetched early.
+  /// Behind the addends of all entries up to this place. What lies above is counted: mostly it is little.
+  const Id* addend_above(Id place) const {
+    if (store_.addend.empty()) return nullptr;
+    const Code* codes = store_.code.data();
+    const auto above = std::count_if(codes + std::max(place, inputs_) + 1, codes + (size() - shift_),
+                                     [](Code c) { return c & adds_another; });
+    return store_.addend.data() + store_.addend.size() - above;
+  }
+  /// The place of variable i's entry, or of the last one before it if it belongs to a block.
+  Id place_of(Id i) const {
+    const Block<T>* b = block_before(i);
+    return !b ? i : i < b->end ? b->end - 1 - b->shift : i - b->shift;
+  }
+
+  /// Entries of single numbers, those of variables top down to first, which have their entries `shift` places lower.
+  /// Many are fetched early.
   template <bool many, class A>
-  [[gnu::noinline]] static void entries_down(A* adjoint, Id first, Id top, const Entry<T>* e) {
+  [[gnu::noinline]] void entries_down(A* adjoint, Id first, Id top, Id shift, const Id*& addend) const {
     if (top < first) return;
+    const Partials<T>* e = store_.entry.data() - shift;
+    const Code* codes = store_.code.data() - shift;
     if constexpr (std::is_same_v<A, double>) {
       double g = adjoint[top];
       for (Id i = top;; --i) {
         // The adjoint of the entry before stays in a register: a chain of entries then waits for one multiply-add
         // each, not for a sum to be stored and loaded again.
-        double next = adjoint[i - 1];
+        double h = adjoint[i - 1];
         if constexpr (many) {
           __builtin_prefetch(reinterpret_cast<const char*>(e + i) - 2048);
           if (i % 8 == 0) __builtin_prefetch(reinterpret_cast<const char*>(adjoint + i) - 1024, 1);
         }
-        const Entry<T>& k = e[i];
+        const Partials<T>& k = e[i];
         adjoint[i] = g;
         if (nonzero_and_finite(g)) [[likely]] {
           const Id before = i - 1;
           if (k.a == before)
-            next = multiply_add(k.pa, g, next);
+            h = multiply_add(k.pa, g, h);
           else
             adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
           if (k.b) {
             if (k.b == before)
-              next = multiply_add(k.pb, g, next);
+              h = multiply_add(k.pb, g, h);
             else
               adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
           }
-          if (k.c) {
-            if (k.c == before)
-              next += g;
+          if (codes[i] & (adds_before | adds_another)) {
+            if (codes[i] & adds_before)
+              h += g;
             else
-              adjoint[k.c] += g;
+              adjoint[*--addend] += g;
           }
-        } else if (g != 0) {
-          give(adjoint, k, g);
-          next = adjoint[i - 1];
+        } else {
+          give(adjoint, k, addend_of(i, codes[i], addend), g);
+          h = adjoint[i - 1];
         }
         if (i == first) {
-          adjoint[i - 1] = next;
+          adjoint[i - 1] = h;
           break;
         }
-        g = next;
+        g = h;
       }
     } else {
-      for (Id i = top; i >= first; --i)
-        if (const A g = adjoint[i]; !is_zero(g)) give(adjoint, e[i], g);
+      for (Id i = top; i >= first; --i) {
+        const A g = adjoint[i];
+        give(adjoint, e[i], addend_of(i, codes[i], addend), g);
+      }
     }
   }
   template <class A>
-  static void entries_up(A* tangent, Id first, Id end, const Entry<T>* e) {
+  void entries_up(A* tangent, Id first, Id end, Id shift, const Id*& addend) const {
+    const Partials<T>* e = store_.entry.data() - shift;
+    const Code* codes = store_.code.data() - shift;
     for (Id i = first; i < end; ++i) {
-      const Entry<T>& k = e[i];
+      const Partials<T>& k = e[i];
       A t = flow(k.pa, tangent[k.a], k.pb, tangent[k.b]);
-      t += tangent[k.c];
+      if (codes[i] & adds_before)
+        t += tangent[i - 1];
+      else if (codes[i] & adds_another)
+        t += tangent[*addend++];
       tangent[i] += t;
     }
   }
 
+  /// The c of entry i, 0 if there is none. On the way down, `above` passes the addends.
+  static Id addend_of(Id i, Code code, const Id*& above) {
+    return code & adds_before ? i - 1 : code & adds_another ? *--above : 0;
+  }
   /// One entry's part of the adjoint sweep.
   template <class A>
-  static void give(A* adjoint, const Entry<T>& k, const A& g) {
+  static void give(A* adjoint, const Partials<T>& k, Id c, const A& g) {
+    if (is_zero(g)) return;
     if (k.a) adjoint[k.a] += flow(k.pa, g);
     if (k.b) adjoint[k.b] += flow(k.pb, g);
-    if (k.c) adjoint[k.c] += g;
+    if (c) adjoint[c] += g;
   }
 
   /// One comparison for both: less one, the bits of 0, infinity and NaN are the largest once the sign is shifted out.

@@ -20,8 +20,8 @@ class Variable {
 
   const T& value() const { return value_; }
   /// Its number on the tape; 0 for a constant.
-  Id id() const { return id_; }
-  bool vanishes() const { return id_ == 0 && is_zero(value_); }
+  Id id() const { return id_of(key_); }
+  bool vanishes() const { return id() == 0 && is_zero(value_); }
 
   template <class U>
   [[gnu::always_inline]] Variable& operator+=(U&& z) {
@@ -42,17 +42,16 @@ class Variable {
 
   /// The result of a function of one's own: its value y, and its partial derivative for each operand.
   static Variable linear(const T& y, std::span<const std::pair<Variable, T>> terms, Where where = {}) {
+    const T zero(0);
+    std::vector<Id> id;
+    for (const auto& [x, px] : terms) id.push_back(adopt(x.value_, x.key_, where));
     Variable sum;
     for (std::size_t i = 0; i < terms.size(); i += 2) {  // an entry holds two partials; more make a chain
-      const auto& [x, px] = terms[i];
-      const T value = i + 2 >= terms.size() ? y : T(0);
-      if (i + 1 == terms.size())
-        sum = sum.id_ ? record(Op::custom, value, x, px, where, Nobody{}, T(0), sum)
-                      : record(Op::custom, value, x, px, where);
-      else if (const auto& [z, pz] = terms[i + 1]; sum.id_)
-        sum = record(Op::custom, value, x, px, where, z, pz, sum);
-      else
-        sum = record(Op::custom, value, x, px, where, z, pz);
+      const bool last = i + 2 >= terms.size(), two = i + 1 < terms.size();
+      if (!tape().has_room()) tape().make_room(where);
+      const T& value = last ? y : zero;
+      sum = {value, tape().push(Op::custom, value, id[i], terms[i].second, two ? id[i + 1] : 0,
+                                two ? terms[i + 1].second : zero, i > 0 ? adds_before : no_addend)};
     }
     return terms.empty() ? Variable(y) : sum;
   }
@@ -61,58 +60,50 @@ class Variable {
   friend class TapeOf<T>;
   friend struct Matrices;
   T value_;
-  Id id_ = 0;
-  std::uint32_t generation_ = 0;  // of the recording; 0: a constant
+  Key key_ = 0;  // of generation 0: a constant
 
   // by value where cheap
   using Copied = std::conditional_t<std::is_trivially_copyable_v<T> && sizeof(T) <= 16, T, const T&>;
 
-  Variable(const T& v, Id id, std::uint32_t generation) : value_(v), id_(id), generation_(generation) {}
+  Variable(const T& v, Key k) : value_(v), key_(k) {}
 
   // Recording: one test for all that can be out of the ordinary, and the rest out of line as a whole, so that on the way
   // always taken everything stays in registers.
   struct Nobody {
     T value_{};
-    static constexpr Id id_ = 0;
-    static constexpr std::uint32_t generation_ = UINT32_MAX;
+    static constexpr Key key_ = key(UINT32_MAX, 0);
   };
   static Cursor<T>& tape() { return *detail::active<T>; }
+  /// Its upper half is zero if x belongs to the recording that goes on.
   template <class X>
-  static bool here(const X& x) {
-    return std::is_same_v<X, Nobody> || x.generation_ == tape().generation;
+  static Key strange(const X& x) {
+    return std::is_same_v<X, Nobody> ? 0 : x.key_ ^ tape().next;
   }
 
-  template <class X, class Z = Nobody, class W = Nobody>
+  template <class X, class Z = Nobody>
   [[gnu::always_inline]] static Variable record(Op op, const T& y, const X& x, const T& px, Where where,
-                                                const Z& z = {}, const T& pz = T(0), const W& w = {}) {
+                                                const Z& z = {}, const T& pz = T(0)) {
     Cursor<T>& t = tape();
-    if (here(x) && here(z) && here(w) && t.has_room()) [[likely]]
-      return {y, t.push(op, y, x.id_, px, z.id_, pz, w.id_), t.generation};
-    return record_slowly(op, y, px, pz, x.value_, x.id_, x.generation_, z.value_, z.id_, z.generation_, w.value_, w.id_,
-                         w.generation_, where.file, where.line);
+    if (generation_of(strange(x) | strange(z)) == 0 && t.has_room()) [[likely]]
+      return {y, t.push(op, y, id_of(x.key_), px, id_of(z.key_), pz)};
+    return record_slowly(op, y, px, pz, x.value_, x.key_, z.value_, z.key_, where.file, where.line);
   }
   // piece by piece: a variable handed over whole would be kept in memory on the way that is always taken
-  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Id xi,
-                                                             std::uint32_t xg, Copied z, Id zi, std::uint32_t zg,
-                                                             Copied w, Id wi, std::uint32_t wg, const char* file,
-                                                             unsigned line) {
+  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Key xk,
+                                                             Copied z, Key zk, const char* file, unsigned line) {
     Cursor<T>& t = tape();
     const Where where{file, line};
-    if (op == Op::fma && wg == 0 && is_zero(w)) {  // the first term of a sum
-      op = Op::mul;
-      wg = UINT32_MAX;
-    }
-    const Id a = adopt(x, xi, xg, where), b = adopt(z, zi, zg, where), c = adopt(w, wi, wg, where);
+    const Id a = adopt(x, xk, where), b = adopt(z, zk, where);
     if (!t.has_room()) t.make_room(where);
-    return {y, t.push(op, y, a, px, b, pz, c), t.generation};
+    return {y, t.push(op, y, a, px, b, pz)};
   }
   /// The id on the active tape. A constant is recorded; anything else that does not belong here is refused.
-  static Id adopt(Copied v, Id id, std::uint32_t generation, Where where) {
+  static Id adopt(Copied v, Key k, Where where) {
     Cursor<T>& t = tape();
-    if (generation == t.generation || generation == UINT32_MAX) return id;
-    if (t.tape && generation != 0) t.tape->refuse(false, v, "an operation");
+    if (generation_of(k) == t.generation() || k == Nobody::key_) return id_of(k);
+    if (t.tape && generation_of(k) != 0) t.tape->refuse(false, v, "an operation");
     if (!t.has_room()) t.make_room(where);
-    return t.push(Op::constant, v, 0, T(0), 0, T(0), 0);
+    return id_of(t.push(Op::constant, v, 0, T(0), 0, T(0)));
   }
 
   /// The first operand of an operation, and the line of the program where the operation stands.
@@ -121,7 +112,7 @@ class Variable {
     Where where;
     [[gnu::always_inline]] Operand(const Variable& v, const char* file = __builtin_FILE(),
                                    unsigned line = __builtin_LINE())
-        : x(v.value_, v.id_, v.generation_), where{file, line} {}
+        : x(v.value_, v.key_), where{file, line} {}
     [[gnu::always_inline]] Operand(const Product& p) : x(p), where(p.where_) {}
   };
 
@@ -147,20 +138,42 @@ class Variable {
   }
 
   /// A plain number as a factor: it has no entry, and passes every test its partner passes.
-  [[gnu::always_inline]] static Variable beside(const Variable& x, const T& c) { return {c, 0, x.generation_}; }
+  [[gnu::always_inline]] static Variable beside(const Variable& x, const T& c) {
+    return {c, key(generation_of(x.key_), 0)};
+  }
   [[gnu::always_inline]] static Product times(const Variable& x, const Variable& z, Where where) {
     return Product(x, z, where);
   }
-  /// w + x * z and w - x * z: one entry while p = x * z is not recorded, else two.
-  [[gnu::always_inline]] static Variable plus(const Variable& w, const Product& p) {
-    if (p.recorded_) return chain<row::add_>(w, p.result_, p.where_);
-    const T y = w.value_ + p.x_.value_ * p.z_.value_;
-    return record(Op::fma, y, p.x_, p.z_.value_, p.where_, p.z_, p.x_.value_, w);
+  /// w + x * z or w - x * z: one entry while p = x * z is not recorded, else two.
+  template <bool minus>
+  [[gnu::always_inline]] static Variable fused(const Variable& w, const Product& p) {
+    if (p.recorded_) return chain<std::conditional_t<minus, row::sub_, row::add_>>(w, p.result_, p.where_);
+    Cursor<T>& t = tape();
+    const Variable &x = p.x_, &z = p.z_;
+    if (w.key_ + 1 == t.next && generation_of(strange(x) | strange(z)) == 0 && t.has_room()) [[likely]]
+      return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_before);
+    return multiply_add_slowly<minus>(w.value_, w.key_, x.value_, x.key_, z.value_, z.key_, p.where_.file,
+                                      p.where_.line);
   }
-  [[gnu::always_inline]] static Variable minus(const Variable& w, const Product& p) {
-    if (p.recorded_) return chain<row::sub_>(w, p.result_, p.where_);
-    const T y = w.value_ - p.x_.value_ * p.z_.value_;
-    return record(Op::sub_mul, y, p.x_, -p.z_.value_, p.where_, p.z_, -p.x_.value_, w);
+  template <bool minus>
+  [[gnu::always_inline]] static Variable multiply_add(const T& w, const T& x, Id a, const T& z, Id b, Code addend) {
+    const T px = row::fma_::dx(x, z), pz = row::fma_::dz(x, z);
+    const T y = minus ? T(w - x * z) : T(w + x * z);
+    return {y, tape().push(minus ? Op::sub_mul : Op::fma, y, a, minus ? T(-px) : px, b, minus ? T(-pz) : pz, addend)};
+  }
+  /// Where w is not the variable before, or something else is out of the ordinary.
+  template <bool minus>
+  [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
+                                                        const char* file, unsigned line) {
+    const Where where{file, line};
+    if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
+      return chain<row::mul_>(Variable(x, xk), Variable(z, zk), where);
+    const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
+    Cursor<T>& t = tape();
+    if (!t.has_room()) t.make_room(where);
+    const bool before = c + 1 == t.size();
+    if (!before) t.tape->store_.addend.push_back(c);
+    return multiply_add<minus>(w, x, a, z, b, before ? adds_before : adds_another);
   }
   template <class P>
   static constexpr bool is_product = std::is_same_v<std::remove_cvref_t<P>, Product>;
@@ -214,13 +227,13 @@ class Variable {
 #define AD_BINARY(name, ...) AD_PAIR(name, name) AD_PAIR_PRODUCTS(name) AD_PASSIVE(name, name)
 #include "ad/derivatives.def"
   // clang-format off
-  AD_PAIR(operator+, add) AD_PASSIVE(operator+, add) AD_FUSE(operator+, plus)
-  AD_PAIR(operator-, sub) AD_PASSIVE(operator-, sub) AD_FUSE(operator-, minus)
+  AD_PAIR(operator+, add) AD_PASSIVE(operator+, add) AD_FUSE(operator+, fused<false>)
+  AD_PAIR(operator-, sub) AD_PASSIVE(operator-, sub) AD_FUSE(operator-, fused<true>)
   AD_PAIR(operator/, div) AD_PASSIVE(operator/, div) AD_PAIR_PRODUCTS(operator/)
       // clang-format on
       template <std::same_as<Product> P, std::same_as<Variable> W>
       [[gnu::always_inline]] friend Variable operator+(P&& p, const W& w) {
-    return plus(w, p);
+    return fused<false>(w, p);
   }
   [[gnu::always_inline]] friend Product operator*(const Operand& x, const Variable& z) {
     return times(x.x, z, x.where);
@@ -252,10 +265,10 @@ class Variable {
 
   /// x * z + w
   friend Variable fma(const Operand& x, const Variable& z, const Variable& w) {
-    return plus(w, times(x.x, z, x.where));
+    return fused<false>(w, times(x.x, z, x.where));
   }
   friend Variable detach(const Operand& x) {
-    if (x.x.id_ == 0) return x.x;
+    if (x.x.id() == 0) return x.x;
     return record(Op::detach, detach(x.x.value_), x.x, T(0), x.where);
   }
   friend auto value(const Variable& x) { return value_under(x.value_); }
@@ -283,7 +296,7 @@ class Variable<T, Tag>::Product {
   Where where_{};
 
   [[gnu::always_inline]] Product(const Variable& x, const Variable& z, Where where)
-      : x_(x.value_, x.id_, x.generation_), z_(z.value_, z.id_, z.generation_), recorded_(false), where_(where) {}
+      : x_(x.value_, x.key_), z_(z.value_, z.key_), recorded_(false), where_(where) {}
 
  public:
   Product() = default;

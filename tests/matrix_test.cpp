@@ -190,6 +190,32 @@ BOOST_AUTO_TEST_CASE(a_matrix_used_many_times) {
       random(3, 300));
 }
 
+BOOST_AUTO_TEST_CASE(numbers_between_matrices_add_what_lies_far_back) {
+  judge(
+      "w + x * z before, between and behind blocks",
+      [](auto& x, auto& z) {
+        const Var a = x(0, 0) + z(1, 0) * z(0, 0);
+        const Var b = x(1, 0) - a * x(0, 0);
+        const VarMatrix h = tanh(VarMatrix(x * z));
+        const Var c = a + b * h(1, 0), d = h(0, 0) + c * a;
+        const VarMatrix g = d * h;
+        return Var(c + g(1, 0) * (b + h(1, 0) * d));
+      },
+      random(2, 2), random(2, 1));
+  Tape tape;  // a sweep from the middle passes over what comes later, matrices too
+  const Var x = tape.input(2.0), z = tape.input(3.0), w = x + z * z, far = x + w * z;
+  const VarMatrix m = ad::input(tape, random(2, 2));
+  const Var later = x + far * m(1, 1), last = z + far * later;
+  tape.reverse(far);
+  BOOST_TEST(tape.adjoint(x) == 1 + 3);
+  BOOST_TEST(tape.adjoint(z) == 11 + 2 * 9);
+  tape.reverse(m(0, 1));
+  BOOST_TEST(tape.adjoint(x) == 0);
+  tape.reverse(last);
+  const double later_ = 2 + 35 * m(1, 1).value();
+  BOOST_TEST(std::abs(tape.adjoint(x) - (4 * later_ + 35 * (1 + 4 * m(1, 1).value()))) < 1e-12);
+}
+
 BOOST_AUTO_TEST_CASE(empty_and_single) {
   judge(
       "one element", [](auto& x, auto& z) { return VarMatrix(x * z + x); }, random(1, 1), random(1, 1));
