@@ -1,7 +1,7 @@
 // Activity-based node perturbation (Fernandez, Keemink and van Gerven 2024, Front. Neurosci. 18:1439155): G_t = Delta L_t sqrt(n + d + m) du_t / |du_t|^2 z_t^T.
 //
-// du_t = u_t(noisy) - u_t: what the noise, now and before, did to the units; the noise itself need not be known. Each loss
-// is credited to its own step alone, and the scale is not the gradient's: biased. The readout learns as it does elsewhere.
+// du_t = u_t(noisy) - u_t: what the noise, now and before, did to the units; the noise itself need not be known. Each
+// loss is credited to its own step alone, and the scale is not the gradient's: biased.
 // Memory O(d k), time O(d^2 + d k) a step: a second run of the network.
 #pragma once
 
@@ -12,8 +12,9 @@
 
 namespace rules {
 
-/// Options: sigma (1e-3), samples (1), signs, perturb_outputs (false; true in the paper); antithetic averages the rule over
-/// the noise and the noise with its sign turned. Where du_t = 0 nothing is learned. The network must outlive the rule.
+/// Options: sigma (1e-3), samples (1), signs, perturb_outputs (false; true in the paper); antithetic averages the rule
+/// over the noise and the noise with its sign turned. Where du_t = 0 nothing is learned. The network must outlive the
+/// rule.
 /// Draws, at each step: xi_t (d), then, if outputs are perturbed, the noise on v_t (m); one sample after the other.
 template <std::floating_point T = double>
 class ActivityPerturbation {

@@ -1,7 +1,7 @@
 // Accumulate BP(lambda) (Pemberton and Costa 2024, TMLR): G_t = ((q_t + s g_t) .* phi_t) z_t^T; g_t = Theta [h_t; 1] predicts dL_{>t}/dh_t.
 //
-// Theta (d x (d + 1)) learns as accumulate TD(lambda) does. The trace E_t (d x d x (d + 1)) is what the prediction at t - 1
-// owes to Theta now and, through the network, before:
+// Theta (d x (d + 1)) learns as accumulate TD(lambda) does. The trace E_t (d x d x (d + 1)) is what the prediction at
+// t - 1 owes to Theta now and, through the network, before:
 //   E_{ikl} <- gamma lambda sum_j (J_{t-1})_{ij} E_{jkl},  then E_{iil} += [h_{t-1}; 1]_l
 //   delta = J_t^T (q_t + gamma g_t) - g_{t-1},  Theta_{kl} += lr sum_i delta_i E_{ikl},  from t = 2 on
 // lambda = 0 looks one step ahead and needs no trace, O(d^2). Else memory d^2 (d + 1), time d^3 (d + 1): RTRL's order.
@@ -14,9 +14,9 @@
 
 namespace rules {
 
-/// At each step: the trace, delta and Theta first, then G_t with the new Theta. The network's weights descend G. Nothing is
-/// predicted after a sequence's last step (Transition::last): g_T = 0. The trace begins at 0 with each sequence; Theta
-/// stays. learn_at_end: Theta is fixed through a sequence and takes the sum of its updates in finish().
+/// At each step: the trace, delta and Theta first, then G_t with the new Theta. The network's weights descend G.
+/// Nothing is predicted after a sequence's last step (Transition::last): g_T = 0. The trace begins at 0 with each
+/// sequence; Theta stays. learn_at_end: Theta is fixed through a sequence and takes the sum of its updates in finish().
 /// Options: gamma (1), lambda (1), lr (0.01), sg_factor s (1), the reference code's values; learn_at_end (false).
 /// State: Theta, 0 unless given. No draws.
 template <std::floating_point T = double>

@@ -1,9 +1,9 @@
-// Decorrelation (Ahmad, Schrader and van Gerven 2022, arXiv:2211.13746): xhat = R h; R <- R - eps offdiag(xhat xhat^T) R.
+// Decorrelation (Ahmad, Schrader and van Gerven 2023, TMLR, arXiv:2203.13203): xhat = R h; R <- R - eps offdiag(xhat xhat^T) R.
 //
-// Units whose activities are correlated share the blame that noise finds; perturbation rules learn faster from xhat_t than
-// from h_t. Not a rule: a change of the network beside any rule. Where xhat takes the place of h, in u_t = W_rec xhat_{t-1}
-// + ... and v_t = W_out xhat_t + b_out, the network is an ordinary one with the weights W_rec R and W_out R. So:
-// run any rule on folded(net), unfold the gradient, show observe() each h_t.
+// Units whose activities are correlated share the blame that noise finds; perturbation rules learn faster from xhat_t
+// than from h_t. Not a rule: a change of the network beside any rule. Where xhat takes the place of h, in
+// u_t = W_rec xhat_{t-1} + ... and v_t = W_out xhat_t + b_out, the network is an ordinary one with the weights W_rec R
+// and W_out R. So: run any rule on folded(net), unfold the gradient, show observe() each h_t.
 #pragma once
 
 #include <concepts>

@@ -1,9 +1,9 @@
 // DNI (Jaderberg et al. 2017, ICML; as in Marschall, Cho and Savin 2020): G_t = (phi_t .* Theta [h_t; y*_t; 1]) z_t^T; the synthetic gradient predicts c_t = dL_{>=t}/dh_t.
 //
-// Theta (d x (d + m + 1)) learns from its own next prediction, as values do in temporal difference learning: its target at
-// t - 1 is q_{t-1} + J_t^T Thetabar [h_t; y*_t; 1], made by a frozen copy Thetabar.
-// DNI(b) knows no J: it learns Jt, which predicts h_t = Jt h_{t-1}; tanh keeps the target's prediction small, and q_t may
-// come through random feedback (Options::feedback).
+// Theta (d x (d + m + 1)) learns from its own next prediction, as values do in temporal difference learning: its target
+// at t - 1 is q_{t-1} + J_t^T Thetabar [h_t; y*_t; 1], made by a frozen copy Thetabar.
+// DNI(b) knows no J: it learns Jt, which predicts h_t = Jt h_{t-1}; tanh keeps the target's prediction small, and q_t
+// may come through random feedback (Options::feedback).
 // Memory O(d (d + m) + d k), time the same a step.
 #pragma once
 
@@ -17,11 +17,12 @@ namespace rules {
 
 /// At each step, in this order, with s_t = [h_t; y*_t; 1]:
 ///   DNI(b) only: Jt <- Jt - J_lr (Jt h_{t-1} - h_t) h_{t-1}^T
-///   Theta <- Theta - lr (Theta s_{t-1} - target) s_{t-1}^T,  target = q_{t-1} + J_t^T Thetabar s_t; b: q_{t-1} + Jt^T tanh(Thetabar s_t)
+///   Theta <- Theta - lr (Theta s_{t-1} - target) s_{t-1}^T,  target = q_{t-1} + J_t^T Thetabar s_t
+///                                                   DNI(b): target = q_{t-1} + Jt^T tanh(Thetabar s_t)
 ///   every `refresh` steps: Thetabar <- Theta
 ///   G_t with the new Theta
-/// At a sequence's first step q_0 = 0 and y*_0 = y*_1. What was learned stays from one sequence to the next, and so does
-/// the count of steps since the last refresh.
+/// At a sequence's first step q_0 = 0 and y*_0 = y*_1. What was learned stays from one sequence to the next, and so
+/// does the count of steps since the last refresh.
 /// Options: lr (0.001), refresh (5), J_lr (0.001), the paper's values; feedback.
 /// State: Theta; Thetabar (d x (d + m + 1), Theta unless given); Jt (d x d, W_rec unless given).
 /// Draws: only Theta, if it is not given: N(0, 1 / (d + m + 1)), column by column, one entry before the first step's.

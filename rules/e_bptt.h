@@ -1,7 +1,7 @@
 // E-BPTT (Williams and Peng 1990, Neural Comput. 2:490; Marschall, Cho and Savin 2020): BPTT inside blocks of T' steps, c = 0 at each block's end.
 //
-// Of the double sum it keeps the blocks' triangles: the pairs s <= t inside one block. G is released at each block's end;
-// a last block shorter than T' is released by finish().
+// Of the double sum it keeps the blocks' triangles: the pairs s <= t inside one block. G is released at each block's
+// end; a last block shorter than T' is released by finish().
 // Memory O(T' (d + n)), time O(d^2 + d n) a step, spent at the blocks' ends.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace rules {
 
-/// Options: truncation, T' >= 1 (throws std::invalid_argument below). Where weights change inside a block, J_t is made of
-/// the slopes seen at t and of W_rec as it was at the block's first step.
+/// Options: truncation, T' >= 1 (throws std::invalid_argument below). Where weights change inside a block, J_t is made
+/// of the slopes seen at t and of W_rec as it was at the block's first step.
 template <class T = double>
 class EBptt {
  public:

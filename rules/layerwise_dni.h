@@ -1,8 +1,9 @@
 // Layer-wise DNI (Jaderberg et al. 2017, ICML): dL/dW_l is taken to be (Theta_l [h_l; 1] .* f'(u_l)) h_{l-1}^T, for each hidden layer l on its own.
 //
 // The notes' decoupled layers: a layer that has computed h_l asks its own small model M_l(h_l) = Theta_l [h_l; 1] for
-// dL/dh_l and is ready to learn, without waiting for the layers above. When the true dL/dh_l has come down, M_l is drawn to
-// it: Theta_l <- Theta_l - lr (M_l(h_l) - dL/dh_l) [h_l; 1]^T. A network without time: not a Rule, a class of its own.
+// dL/dh_l and is ready to learn, without waiting for the layers above. When the true dL/dh_l has come down, M_l is
+// drawn to it: Theta_l <- Theta_l - lr (M_l(h_l) - dL/dh_l) [h_l; 1]^T. A network without time: not a Rule, a class of
+// its own.
 #pragma once
 
 #include <array>
@@ -27,9 +28,9 @@ using ThreeLayers = std::array<Layer<T>, 3>;
 template <std::floating_point T = double>
 class LayerwiseDni {
  public:
-  /// The layers must outlive this object; they may change between one forward() and the next, see learn(). Theta_l begins
-  /// at 0, as in the paper: at first nothing but the last layer learns. lr: of both models. Throws std::invalid_argument
-  /// where sizes do not fit.
+  /// The layers must outlive this object; they may change between one forward() and the next, see learn(). Theta_l
+  /// begins at 0, as in the paper: at first nothing but the last layer learns. lr: of both models. Throws
+  /// std::invalid_argument where sizes do not fit.
   LayerwiseDni(const ThreeLayers<T>& layers, rnn::Activation activation, rnn::Loss loss, T lr = T(0.01))
       : layers_(layers), activation_(activation), loss_(loss), lr_(lr) {
     for (std::size_t l = 0; l < 3; ++l) {
@@ -73,8 +74,8 @@ class LayerwiseDni {
     if (l == 2) return above;
     return layers_[1].W.transpose() * slope_[1].cwiseProduct(above);
   }
-  /// The true gradients arrive: both models are drawn to them. To be called before the layers change, since the truth is
-  /// that of the weights of forward().
+  /// The true gradients arrive: both models are drawn to them. To be called before the layers change, since the truth
+  /// is that of the weights of forward().
   void learn() {
     for (std::size_t l = 1; l <= 2; ++l) {
       const rnn::VectorX<T> miss = lr_ * (synthetic(l) - truth(l));

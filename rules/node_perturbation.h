@@ -1,8 +1,8 @@
 // Node perturbation (Williams 1992, Mach. Learn. 8:229; Fiete and Seung 2006, PRL 97:048104): G = Delta L / sigma  sum_t xi_t z_t^T, noise sigma xi_t on u_t.
 //
-// Noise on the d units instead of the d k weights. Online: e_t = e_{t-1} + xi_t z_t^T, G_t = Delta L_t / sigma e_t, which
-// leaves out the noise that came after a loss and so could not have changed it: the same mean, less variance. Unbiased as
-// sigma -> 0, the bias is O(sigma^2). Memory O(d k), time O(d^2 + d k) a step: a second run of the network.
+// Noise on the d units instead of the d k weights. Online: e_t = e_{t-1} + xi_t z_t^T, G_t = Delta L_t / sigma e_t,
+// which leaves out the noise that came after a loss and so could not have changed it: the same mean, less variance.
+// Unbiased as sigma -> 0, the bias is O(sigma^2). Memory O(d k), time O(d^2 + d k) a step: a second run of the network.
 #pragma once
 
 #include <vector>
@@ -12,9 +12,9 @@
 namespace rules {
 
 /// Options: sigma (1e-3), samples (1), signs, antithetic, perturb_outputs (false); lambda. Without lambda the whole
-/// sequence is judged at its end, Delta L = sum_t Delta L_t. With it the rule is online, its trace decays by lambda a step:
-/// unbiased for lambda = 1; lambda = 0, the reference code's, is the gradient of each loss by the weights' use in the very
-/// same step, sum_t dL_t/dtheta_t. Where the network changes, so does its copy. It must outlive the rule.
+/// sequence is judged at its end, Delta L = sum_t Delta L_t. With it the rule is online, its trace decays by lambda a
+/// step: unbiased for lambda = 1; lambda = 0, the reference code's, is the gradient of each loss by the weights' use in
+/// the very same step, sum_t dL_t/dtheta_t. Where the network changes, so does its copy. It must outlive the rule.
 /// Draws, at each step: xi_t (d), then, if outputs are perturbed, the noise on v_t (m); one sample after the other.
 template <std::floating_point T = double>
 class NodePerturbation {

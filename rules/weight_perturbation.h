@@ -1,8 +1,8 @@
 // Weight perturbation (Jabri and Flower 1992, IEEE Trans. Neural Netw. 3:154): G_t = Delta L_t / sigma  xi, noise sigma xi on the weights [W_rec | W_in | b_rec].
 //
 // The forward gradient's limit by finite differences: as sigma -> 0, Delta L_t / sigma is the derivative of L_t in the
-// direction xi. Its bias is O(sigma^2) with signs or normal numbers; single samples differ by O(sigma), antithetic ones by
-// O(sigma^2). Memory O(d k), time O(d^2 + d k) a step: a second run of the network.
+// direction xi. Its bias is O(sigma^2) with signs or normal numbers; single samples differ by O(sigma), antithetic ones
+// by O(sigma^2). Memory O(d k), time O(d^2 + d k) a step: a second run of the network.
 #pragma once
 
 #include <vector>
@@ -13,10 +13,11 @@ namespace rules {
 
 /// Options: sigma (1e-3), samples (1), signs, antithetic, perturb_outputs (false); lambda. Without lambda, xi stays the
 /// same through a sequence. With it, xi_t is drawn at every step and G_t = Delta L_t / sigma e_t, with the trace
-/// e_t = lambda e_{t-1} + xi_t: unbiased for lambda = 1, and the reference code's for lambda = 0, which credits only the
-/// weights' use in the very step of each loss. Where the network changes, so does its copy. It must outlive the rule.
-/// Draws: xi (d x k) column by column, then, if outputs are perturbed, W_out's (m x d) column by column and b_out's (m);
-/// one sample after the other; at the first step of a sequence, or with lambda at every step.
+/// e_t = lambda e_{t-1} + xi_t: unbiased for lambda = 1, and the reference code's for lambda = 0, which credits only
+/// the weights' use in the very step of each loss. Where the network changes, so does its copy; it must outlive the
+/// rule.
+/// Draws: xi (d x k) column by column, then, if outputs are perturbed, W_out's (m x d) column by column and b_out's
+/// (m); one sample after the other; at the first step of a sequence, or with lambda at every step.
 template <std::floating_point T = double>
 class WeightPerturbation {
  public:

@@ -1,7 +1,7 @@
 // The runs of other people's programs, step by step: E-BPTT, F-BPTT, DNI, BP(lambda) and the perturbation rules.
 //
-// vanilla-rtrl (Marschall), bp_lambda (Pemberton and Costa) and NP_RNNs (Fernandez et al.); what a file holds is told by its
-// fields. $UNROLL_FIXTURES, default ../shared/fixtures.
+// vanilla-rtrl (Marschall), bp_lambda (Pemberton and Costa) and NP_RNNs (Fernandez et al.); what a file holds is told
+// by its fields. $UNROLL_FIXTURES, default ../shared/fixtures.
 #include <Eigen/LU>
 #include <boost/test/unit_test.hpp>
 #include <iostream>
@@ -39,7 +39,7 @@ void run(R& rule, const tests::Case& k, const Matrix& feedback, F&& look) {
   }
 }
 
-// --- vanilla-rtrl -------------------------------------------------------------------------------------------------------
+// --- vanilla-rtrl --------------------------------------------------------------------------------------------------
 
 void truncated(const char* id, const std::string& where, const Json& c, const tests::Case& k) {
   rnn::Options options;
@@ -75,7 +75,7 @@ void dni(R& rule, const std::string& where, const Json& c, const tests::Case& k,
   });
 }
 
-// --- bp_lambda ----------------------------------------------------------------------------------------------------------
+// --- bp_lambda -----------------------------------------------------------------------------------------------------
 
 /// Where a tensor's update is longer than 1 the reference divides it by its norm.
 Matrix clipped(const Matrix& m) { return m.norm() > 1 ? Matrix(m / m.norm()) : m; }
@@ -122,7 +122,7 @@ void bp_lambda(const std::string& where, const Json& c, const tests::Case& k) {
   same(where + " learned at the end", rule.Theta(), Theta + 0.25 * updates);  // ... and learned at its end
 }
 
-// --- NP_RNNs ------------------------------------------------------------------------------------------------------------
+// --- NP_RNNs -------------------------------------------------------------------------------------------------------
 
 /// The whole sequence's change of weights. The reference's loss is a mean over the outputs, its noise is in the update
 /// once more (sigma times an estimate), and it credits each loss to its own step alone: lambda = 0.

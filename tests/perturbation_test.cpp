@@ -1,4 +1,4 @@
-// Rules that try a direction and look at the loss: what they are in the limit, what they are in the mean, and that they replay.
+// Rules that try a direction and look at the loss: what they are in the limit and in the mean, and that they replay.
 #include <boost/test/unit_test.hpp>
 
 #include "ad/operators.h"
@@ -85,7 +85,7 @@ void for_all_signs(Index rows, Index cols, F&& f) {
 
 }  // namespace
 
-// --- forward gradient ---------------------------------------------------------------------------------------------------
+// --- forward gradient ----------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_forward_gradient_is_the_engines_derivative_along_V_times_V) {
   tests::for_each_kind([](const auto& net, const auto& sequence, const std::string& kind) {
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(over_all_signs_the_mean_is_the_gradient_and_the_variance_P_
   BOOST_TEST(square / exact.squaredNorm() == 7., boost::test_tools::tolerance(1e-12));
 }
 
-// --- finite perturbations -----------------------------------------------------------------------------------------------
+// --- finite perturbations ------------------------------------------------------------------------------------------
 
 // The derivative along the noise: a one-sided difference misses it by O(sigma), an antithetic one by O(sigma^2).
 template <template <class> class R>

@@ -68,7 +68,7 @@ Matrix summed(const Whole& w, const Matrix& Theta, double lambda, double gamma) 
 
 }  // namespace
 
-// --- BP(lambda) ---------------------------------------------------------------------------------------------------------
+// --- BP(lambda) ----------------------------------------------------------------------------------------------------
 
 // The trace looks back; the same update looking forward: g_t is drawn to the lambda-weighted mixture of what comes.
 BOOST_AUTO_TEST_CASE(the_trace_is_the_forward_view) {
@@ -168,8 +168,8 @@ BOOST_AUTO_TEST_CASE(a_synthesiser_that_is_zero_credits_each_loss_to_its_own_ste
                tolerance);
 }
 
-// One cue, and nine steps later the only loss: what the synthetic gradient knows of it at the first four steps. The network
-// is linear and stays as it is. (With three cues and 1000 sequences: .80 .83 .86 .88 at lambda = 0, .98 at lambda = 1.)
+// One cue, and nine steps later the only loss: what the synthetic gradient knows of it at the first four steps. The
+// network is linear and stays as it is. (With three cues and 1000 sequences: .80 .83 .86 .88 at lambda = 0, .98 at lambda = 1.)
 BOOST_AUTO_TEST_CASE(on_the_line_lambda_1_sees_further_than_lambda_0) {
   double alignment[] = {0, 0};
   for (const int run : {0, 1, 2, 3, 4, 5}) {
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(on_the_line_lambda_1_sees_further_than_lambda_0) {
   BOOST_TEST(alignment[1] > 0.6);
 }
 
-// --- DNI ----------------------------------------------------------------------------------------------------------------
+// --- DNI -----------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(dni_is_its_formula) {
   for (const bool b : {false, true}) {
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(dni_draws_its_synthesiser_once) {
   BOOST_CHECK_THROW(rules::Dni<double>(net, options), std::invalid_argument);
 }
 
-// --- layer by layer -----------------------------------------------------------------------------------------------------
+// --- layer by layer ------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(layerwise_dni_learns_the_engines_gradients) {
   rnn::Random random(12);
@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(decoupled_layers_learn) {
   BOOST_TEST(last < 0.6 * first, "from " << first / 300 << " to " << last / 300);
 }
 
-// --- decorrelation ------------------------------------------------------------------------------------------------------
+// --- decorrelation -------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_folded_network_hands_on_R_h) {
   const auto net = generic();
