@@ -10,8 +10,14 @@
 
 #ifdef UNROLL_HAS_JSON
 
+#include "rules/activity_perturbation.h"
+#include "rules/bp_lambda.h"
 #include "rules/decorrelation.h"
-#include "rules/registry.h"
+#include "rules/dni.h"
+#include "rules/e_bptt.h"
+#include "rules/f_bptt.h"
+#include "rules/node_perturbation.h"
+#include "rules/weight_perturbation.h"
 #include "tests/fixture_cases.h"
 
 namespace {
@@ -41,11 +47,12 @@ void run(R& rule, const tests::Case& k, const Matrix& feedback, F&& look) {
 
 // --- vanilla-rtrl --------------------------------------------------------------------------------------------------
 
-void truncated(const char* id, const std::string& where, const Json& c, const tests::Case& k) {
+template <class R>
+void truncated(const std::string& where, const Json& c, const tests::Case& k) {
   rnn::Options options;
   options.truncation = c.at("T_truncation");
-  const auto rule = rules::make_rule(id, k.net, options);
-  run(*rule, k, {}, [&](Index t, const auto& released) {
+  R rule(k.net, options);
+  run(rule, k, {}, [&](Index t, const auto& released) {
     same(where + ", t = " + std::to_string(t), released, c["steps"][static_cast<std::size_t>(t - 1)]["grad"]);
   });
 }
@@ -154,21 +161,25 @@ void perturbation(const std::string& where, const Json& c, tests::Case k) {
   options.sigma = c["config"]["noise_std"].get<double>();
   options.lambda = 0;
   options.perturb_outputs = true;
-  const char* id = algorithm == "NP"    ? "node-perturbation"
-                   : algorithm == "WP"  ? "weight-perturbation"
-                   : algorithm == "ANP" ? "activity-perturbation"
-                                        : nullptr;
-  BOOST_REQUIRE_MESSAGE(id != nullptr, "unknown algorithm " << algorithm);
-  const auto rule = rules::make_rule(id, k.net, options);
-  const double lr = c["config"]["lr"];
-  const double scale = -lr * 2 / static_cast<double>(m) * (algorithm == "ANP" ? 1 : *options.sigma);
+  const double scale =
+      -c["config"]["lr"].get<double>() * 2 / static_cast<double>(m) * (algorithm == "ANP" ? 1 : *options.sigma);
   Matrix W_rec = Matrix::Zero(d, d), W_in = Matrix::Zero(d, n);
-  run(*rule, k, {}, [&](Index t, const auto& released) {
-    W_in += scale * released.W_in;
-    if (t > 1)  // where h_0 = 0 the reference leaves W_rec alone
-      W_rec +=
-          scale * (algorithm == "WP" ? Matrix(released.W_rec * R.inverse()) : Matrix(released.W_rec * R.transpose()));
-  });
+  const auto replay = [&](auto&& rule) {
+    run(rule, k, {}, [&](Index t, const auto& released) {
+      W_in += scale * released.W_in;
+      if (t > 1)  // where h_0 = 0 the reference leaves W_rec alone
+        W_rec +=
+            scale * (algorithm == "WP" ? Matrix(released.W_rec * R.inverse()) : Matrix(released.W_rec * R.transpose()));
+    });
+  };
+  if (algorithm == "NP")
+    replay(rules::NodePerturbation<double>(k.net, options));
+  else if (algorithm == "WP")
+    replay(rules::WeightPerturbation<double>(k.net, options));
+  else if (algorithm == "ANP")
+    replay(rules::ActivityPerturbation<double>(k.net, options));
+  else
+    BOOST_FAIL("unknown algorithm " + algorithm);
   // A difference of losses near 1, over sigma: 1e-16 / sigma each, ten of them.
   const double rounding = 1e-15 / *options.sigma;
   same(where + " W_in", W_in, matrix(c["dW"]["Win"]), rounding);
@@ -192,8 +203,10 @@ BOOST_AUTO_TEST_CASE(vanilla_rtrls_future_facing_rules) {
   tests::for_each_case("vanilla_",
                        [&](const std::string& where, const Json& file, const Json& c, const tests::Case& k) {
                          const std::string algorithm = c.value("algorithm", file.value("algorithm", ""));
-                         if (algorithm == "E_BPTT" || algorithm == "F_BPTT") {
-                           truncated(algorithm == "E_BPTT" ? "e-bptt" : "f-bptt", where, c, k);
+                         if (algorithm == "E_BPTT") {
+                           truncated<rules::EBptt<double>>(where, c, k);
+                         } else if (algorithm == "F_BPTT") {
+                           truncated<rules::FBptt<double>>(where, c, k);
                          } else if (algorithm == "DNI") {
                            rnn::Options options;
                            options.lr = c.at("sg_lr").get<double>();

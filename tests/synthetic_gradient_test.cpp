@@ -3,9 +3,11 @@
 
 #include "ad/operators.h"
 #include "rnn/rtrl.h"
+#include "rules/bp_lambda.h"
+#include "rules/bptt.h"
 #include "rules/decorrelation.h"
+#include "rules/dni.h"
 #include "rules/layerwise_dni.h"
-#include "rules/registry.h"
 #include "tests/networks.h"
 
 namespace {
@@ -162,7 +164,8 @@ BOOST_AUTO_TEST_CASE(a_synthesiser_that_is_zero_credits_each_loss_to_its_own_ste
   const Whole w(generic());
   rnn::Options options;
   options.lr = 0;
-  const auto got = rules::learn(*rules::make_rule("bp-lambda", w.net, options), w.net, w.sequence, true);
+  rules::BpLambda<double> rule(w.net, options);
+  const auto got = rules::learn(rule, w.net, w.sequence, true);
   for (Index t = 1; t <= w.length; ++t)
     BOOST_TEST(tests::relative(recurrent(got.per_step[Whole::at(t) - 1]), w.gradient(t, w.q[Whole::at(t)])) <
                tolerance);
