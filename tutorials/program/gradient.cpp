@@ -10,6 +10,7 @@
 #include "rnn/bptt.h"
 #include "rnn/credit.h"
 #include "rnn/rtrl.h"
+#include "rnn/surgery.h"
 #include "rules/registry.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/network_file.h"
@@ -21,12 +22,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 using rnn::MatrixX, rnn::Parameters, rnn::VectorX;
 
-constexpr std::string_view derived[] = {"ad:bptt", "ad:rtrl", "ad:double-sum"};
-
 std::vector<std::string> ids() {
   std::vector<std::string> all;
   for (const auto& rule : rules::registry) all.emplace_back(rule.id);
-  all.insert(all.end(), std::begin(derived), std::end(derived));
+  for (const auto& row : rnn::edits) all.push_back("ad:" + std::string(row.id));
   return all;
 }
 
@@ -56,15 +55,22 @@ struct Watched {
 };
 
 Answer by_hand(const std::string& id, const NetworkFile& file, bool per_step, bool sensitivity) {
-  const auto rule = rules::make_rule(id, file.network);
+  const auto& [name, network, sequence, options, gradient, parts, delta] = file;
+  const auto rule = rules::make_rule(id, network, options);
   Answer a;
   Watched watched{*rule, a.P};
-  auto learned = sensitivity && rule->P() ? rules::learn(watched, file.network, file.sequence, per_step)
-                                          : rules::learn(*rule, file.network, file.sequence, per_step);
+  auto learned = sensitivity && rule->P() ? rules::learn(watched, network, sequence, per_step, options.feedback)
+                                          : rules::learn(*rule, network, sequence, per_step, options.feedback);
   a.loss = learned.loss, a.losses = learned.losses;
   a.gradient = std::move(learned.gradient), a.per_step = std::move(learned.per_step);
   if (rule->delta()) a.delta = *rule->delta();
   return a;
+}
+
+Answer by_an_edit(std::string_view id, const NetworkFile& file, bool per_step) {
+  auto r = rnn::derived(id, file.network, file.sequence, file.options);
+  if (!per_step) r.per_step.clear();
+  return {r.loss, r.losses, r.gradient, r.per_step, {}, {}};
 }
 
 Answer by_reverse_mode(const NetworkFile& file, bool per_step) {
@@ -95,6 +101,16 @@ Answer by_blocks(const NetworkFile& file, bool per_step) {
   if (per_step)
     for (Eigen::Index t = 1; t <= credit.length(); ++t) a.per_step.push_back(credit.row_sum(t));
   return a;
+}
+
+/// Reverse and forward mode as they are have more to show than their rows in the table of edits.
+Answer by(const std::string& id, const NetworkFile& file, bool per_step, bool sensitivity) {
+  const bool as_it_is = file.options.feedback.size() == 0;
+  if (as_it_is && id == "ad:bptt") return by_reverse_mode(file, per_step);
+  if (as_it_is && id == "ad:rtrl") return by_forward_mode(file, per_step, sensitivity);
+  if (as_it_is && id == "ad:double-sum") return by_blocks(file, per_step);
+  if (id.starts_with("ad:")) return by_an_edit(std::string_view(id).substr(3), file, per_step);
+  return by_hand(id, file, per_step, sensitivity);
 }
 
 /// Lists of rows; a vector is one list.
@@ -202,10 +218,12 @@ int gradient_command(const std::vector<std::string>& words) {
   const NetworkFile file = read_network_file(files[0]);
   Json answers = Json::array();
   for (const auto& id : wanted) {
-    const Answer a = id == "ad:bptt"         ? by_reverse_mode(file, per_step)
-                     : id == "ad:rtrl"       ? by_forward_mode(file, per_step, sensitivity)
-                     : id == "ad:double-sum" ? by_blocks(file, per_step)
-                                             : by_hand(id, file, per_step, sensitivity);
+    Answer a;
+    try {
+      a = by(id, file, per_step, sensitivity);
+    } catch (const std::invalid_argument& error) {  // options, draws or a state that this rule cannot use
+      throw BadFile(fmt::format("{}: by {}: {}", file.name, id, error.what()));
+    }
     require_finite(a, id, file.name);
     Json j = {{"rule", id}, {"loss", a.loss}, {"losses", json(a.losses)}, {"gradient", json(a.gradient)}};
     if (per_step) {

@@ -61,9 +61,9 @@ class Reader {
     require(target, "target", length, m, "T x m, x gives T and W_out gives m");
     file.sequence = {x.transpose(), target.transpose()};
 
-    file.options = text("options", Json::value_t::object);
-    file.draws = text("draws", Json::value_t::array);
-    file.state = text("state", Json::value_t::object);
+    if (json_.contains("options")) read_options(json_["options"], m, d, file.options);
+    if (json_.contains("draws")) file.options.draws = draws(json_["draws"], d, d + n + 1);
+    if (json_.contains("state")) read_state(json_["state"], file.options.state);
     if (json_.contains("gradient")) file.gradient = given(json_["gradient"], "gradient", theta);
     if (json_.contains("per_step")) {
       const Json& steps = json_["per_step"];
@@ -138,11 +138,97 @@ class Reader {
     if (m.rows() != rows || m.cols() != cols)
       fail("{} is {} x {}, but must be {} x {} ({})", at, m.rows(), m.cols(), rows, cols, why);
   }
-  std::string text(const char* key, Json::value_t type) const {
-    if (!json_.contains(key)) return {};
-    if (json_[key].type() != type)
-      fail("{} must be {}, not {}", key, type == Json::value_t::array ? "a list" : "an object", what(json_[key]));
-    return json_[key].dump();
+  void read_options(const Json& given, Eigen::Index m, Eigen::Index d, rnn::Options& o) const {
+    if (!given.is_object()) fail("options must be an object, not {}", what(given));
+    for (const auto& [key, j] : given.items()) {
+      const std::string at = "options." + key;
+      const auto whole = [&, &value = j](Eigen::Index least) {
+        const double x = number(value, at);
+        if (x < static_cast<double>(least) || x > 1e9 || x != std::floor(x))
+          fail("{} must be a whole number from {} on, not {}", at, least, value.dump());
+        return static_cast<Eigen::Index>(x);
+      };
+      const auto yes = [&, &value = j] {
+        if (!value.is_boolean()) fail("{} must be true or false, not {}", at, what(value));
+        return value.get<bool>();
+      };
+      // clang-format off
+      if (key == "truncation") o.truncation = whole(1);
+      else if (key == "block") o.block = whole(0);
+      else if (key == "n") o.n = whole(1);
+      else if (key == "samples") o.samples = whole(1);
+      else if (key == "refresh") o.refresh = whole(1);
+      else if (key == "seed") o.draws = rnn::Draws(static_cast<std::uint64_t>(whole(0)));
+      else if (key == "lr") o.lr = number(j, at);
+      else if (key == "J_lr") o.J_lr = number(j, at);
+      else if (key == "sigma") o.sigma = number(j, at);
+      else if (key == "gamma") o.gamma = number(j, at);
+      else if (key == "lambda") o.lambda = number(j, at);
+      else if (key == "sg_factor") o.sg_factor = number(j, at);
+      else if (key == "signs") o.signs = yes();
+      else if (key == "antithetic") o.antithetic = yes();
+      else if (key == "perturb_outputs") o.perturb_outputs = yes();
+      else if (key == "learn_at_end") o.learn_at_end = yes();
+      // clang-format on
+      else if (key == "timing") {
+        if (j != "reference" && j != "aligned") fail("{} must be \"reference\" or \"aligned\", not {}", at, what(j));
+        o.timing = j == "aligned" ? rnn::Timing::aligned : rnn::Timing::reference;
+      } else if (key == "feedback") {
+        if (j == "transpose") continue;
+        if (!j.is_array()) fail("{} must be \"transpose\" or a matrix, not {}", at, what(j));
+        o.feedback = matrix(j, at);
+        require(o.feedback, at, m, d, "m x d, as W_out");
+      } else {
+        fail(
+            "unknown option \"{}\"; the options are truncation, block, n, samples, refresh, seed, lr, J_lr, sigma, "
+            "gamma, lambda, sg_factor, signs, antithetic, perturb_outputs, learn_at_end, timing, feedback",
+            key);
+      }
+    }
+  }
+  /// One entry a step: numbers in the order the rule draws them. A d x k matrix counts column by column, as it is drawn.
+  rnn::Draws draws(const Json& given, Eigen::Index d, Eigen::Index k) const {
+    if (!given.is_array()) fail("draws must be a list, one entry a step, not {}", what(given));
+    std::vector<std::vector<double>> all;
+    for (std::size_t t = 0; t < given.size(); ++t) {
+      const std::string at = fmt::format("draws[{}]", t);
+      all.emplace_back();
+      if (given[t].is_number())
+        all.back().push_back(given[t].get<double>());
+      else if (!given[t].is_array())
+        fail("{} must be a list of numbers, not {}", at, what(given[t]));
+      else
+        flatten(given[t], at, d, k, all.back());
+    }
+    return rnn::Draws(std::move(all));
+  }
+  void flatten(const Json& j, const std::string& at, Eigen::Index d, Eigen::Index k, std::vector<double>& to) const {
+    const auto is_row = [&](const Json& row) { return row.is_array() && row.size() == static_cast<std::size_t>(k); };
+    if (j.size() == static_cast<std::size_t>(d) && std::all_of(j.begin(), j.end(), is_row)) {
+      const MatrixX<double> m = matrix(j, at);
+      to.insert(to.end(), m.data(), m.data() + m.size());
+      return;
+    }
+    for (std::size_t i = 0; i < j.size(); ++i) {
+      const std::string part = fmt::format("{}[{}]", at, i);
+      if (j[i].is_array())
+        flatten(j[i], part, d, k, to);
+      else
+        to.push_back(number(j[i], part));
+    }
+  }
+  /// Start values by name: a number, a list (one column), or a list of rows.
+  void read_state(const Json& given, std::map<std::string, MatrixX<double>>& state) const {
+    if (!given.is_object()) fail("state must be an object, not {}", what(given));
+    for (const auto& [key, j] : given.items()) {
+      const std::string at = "state." + key;
+      if (j.is_number())
+        state[key] = MatrixX<double>::Constant(1, 1, j.get<double>());
+      else if (j.is_array() && (j.empty() || !j[0].is_array()))
+        state[key] = numbers(j, at);
+      else
+        state[key] = matrix(j, at);
+    }
   }
   GivenGradient given(const Json& j, const std::string& at, const rnn::Parameters<double>& theta) const {
     if (!j.is_object()) fail("{} must be an object, not {}", at, what(j));

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "rnn/network.h"
+#include "rnn/options.h"
 
 namespace tutorials {
 
@@ -23,7 +23,7 @@ struct NetworkFile {
   std::string name;  // for messages
   rnn::Network<double> network;
   rnn::Sequence<double> sequence;
-  std::string options, draws, state;  // of a rule, as JSON text; empty if absent
+  rnn::Options options;               // of a rule, with its draws and where it starts
   GivenGradient gradient;             // the last three are what `unroll verify` checks
   std::vector<GivenGradient> per_step;
   std::optional<rnn::MatrixX<double>> delta;  // d x T
