@@ -160,17 +160,12 @@ std::string table(const Comparison& s, const std::vector<Compared>& all) {
     const Mean loss = last_loss(c);
     const Alignment step = mean(c.courses, &Course::step), sum = mean(c.courses, &Course::sum);
     const Alignment& parts = std::isnan(step.all) ? sum : step;
-    const auto average = [&](double Course::*which) {
-      std::vector<double> numbers;
-      for (const Course& course : c.courses) numbers.push_back(course.*which);
-      return mean(numbers).mean;
-    };
     t += fmt::format(
         "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}"
         "</td></tr>\n",
         c.rule, cell(loss.mean / unit, 4), cell(loss.error / unit, 4), cell(step.all, 3), cell(parts.W_rec, 3),
-        cell(parts.W_in, 3), cell(parts.b_rec, 3), cell(sum.all, 3), cell(average(&Course::noise), 1),
-        cell(1e6 * average(&Course::seconds_a_step), 2));
+        cell(parts.W_in, 3), cell(parts.b_rec, 3), cell(sum.all, 3), cell(median(c, &Course::noise), 1),
+        cell(1e6 * median(c, &Course::seconds_a_step), 2));
   }
   return t + "</tbody></table></div>\n";
 }

@@ -18,11 +18,6 @@ std::string cell(double x, int width, int digits = 3) {
   if (s.starts_with("-0.")) s.erase(1, 1);
   return fmt::format("{:>{}}", s, width);
 }
-double mean_of(const Compared& c, double Course::*which) {
-  std::vector<double> all;
-  for (const Course& course : c.courses) all.push_back(course.*which);
-  return mean(all).mean;
-}
 
 std::string json(double x) { return std::isfinite(x) ? fmt::format("{}", x) : "null"; }
 std::string json(long x) { return fmt::format("{}", x); }
@@ -44,8 +39,8 @@ std::string compare_table(const Comparison& s, const std::vector<Compared>& all,
   std::string text = fmt::format("{}: {} ({})\n", task.name, task.purpose, task.source);
   text += fmt::format("n = {}, d = {}, m = {}, alpha = {}, {} {}, T' = {}; {} steps, {} seed{}\n\n", task.n, s.units,
                       task.m, s.alpha, s.optimizer, s.rate, s.truncation, s.steps, s.seeds, s.seeds == 1 ? "" : "s");
-  text += "                loss          alignment with the exact gradient              us\n";
-  text += "rule            last tenth    a step  W_rec   W_in  b_rec   sums   noise   a step\n";
+  text += "                loss          alignment with the exact gradient             us\n";
+  text += "rule            last tenth    a step  W_rec   W_in  b_rec   sums   noise  a step\n";
   bool diverged = false, unfinished = false;
   for (const Compared& c : all) {
     const Mean loss = last_loss(c);
@@ -53,11 +48,12 @@ std::string compare_table(const Comparison& s, const std::vector<Compared>& all,
     const Alignment step = mean(c.courses, &Course::step), sum = mean(c.courses, &Course::sum);
     const bool none = std::isnan(step.all);  // then the sums' parts say more than nothing
     const Alignment& parts = none ? sum : step;
-    text += fmt::format("{:<14}{}{:<8} {} {} {} {} {} {} {}\n", c.rule, cell(loss.mean / unit, 6, task.m > 9 ? 4 : 3),
+    text += c.rule.size() < 14 ? fmt::format("{:<14}", c.rule) : fmt::format("{}\n{:14}", c.rule, "");
+    text += fmt::format("{}{:<8} {} {} {} {} {} {} {}\n", cell(loss.mean / unit, 6, task.m > 9 ? 4 : 3),
                         std::isfinite(loss.error) ? " +-" + cell(loss.error / unit, 0, task.m > 9 ? 4 : 3) : "",
                         cell(step.all, 7), cell(parts.W_rec, 6), cell(parts.W_in, 6), cell(parts.b_rec, 6),
-                        cell(sum.all, 6), cell(mean_of(c, &Course::noise), 7, 1),
-                        cell(1e6 * mean_of(c, &Course::seconds_a_step), 8, 2));
+                        cell(sum.all, 6), cell(median(c, &Course::noise), 7, 1),
+                        cell(1e6 * median(c, &Course::seconds_a_step), 7, 2));
     for (const Course& course : c.courses) {
       diverged = diverged || course.diverged;
       unfinished = unfinished || course.done < s.steps;
@@ -67,18 +63,18 @@ std::string compare_table(const Comparison& s, const std::vector<Compared>& all,
   if (loss_unit(task) != 1) text += fmt::format("The loss is half the mean square: L_t / m, m = {}.\n", task.m);
   if (s.points > 0)
     text +=
-        "Alignment: the cosine with dL_t/dtheta (RTRL) for rules that face the past, with\n"
-        "dL/dtheta_s (BPTT) for those that face the future; sums: over stretches of steps.\n"
-        "Where a rule releases sums only, its parts are theirs.\n";
+        "Alignment: the cosine with dL_t/dtheta (RTRL) for rules that face the past,\n"
+        "with dL/dtheta_s (BPTT) for those that face the future; sums: over stretches of\n"
+        "steps. Where a rule releases sums only, its parts are theirs.\n";
   const auto has = [&](std::string_view id) { return std::find(s.rules.begin(), s.rules.end(), id) != s.rules.end(); };
   if (!task.episodes && (has("bptt") || has("double-sum") || has("forward-gradient")))
     text += fmt::format("A stream has no end: for rules that need one it is cut every {} steps.\n", s.block);
-  if (std::any_of(all.begin(), all.end(), [](const Compared& c) { return std::isfinite(mean_of(c, &Course::noise)); }))
+  if (std::any_of(all.begin(), all.end(), [](const Compared& c) { return std::isfinite(median(c, &Course::noise)); }))
     text += "Noise: standard deviation of one sample of a gradient over the exact one's norm.\n";
-  if (std::isfinite(mean_of(all[0], &Course::feedback)))
+  if (std::isfinite(median(all[0], &Course::feedback)))
     for (const Compared& c : all)
       text += fmt::format("Feedback of {}: cosine of B and W_out in the end {:.3f}.\n", c.rule,
-                          mean_of(c, &Course::feedback));
+                          median(c, &Course::feedback));
   if (!s.along.empty()) text += fmt::format("All are measured beside {}, which trains.\n", s.along);
   if (diverged)
     for (const Compared& c : all)

@@ -2,9 +2,9 @@
 #include "tutorials/program/comparison.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <mutex>
 #include <optional>
@@ -27,6 +27,13 @@ const rules::Facts& facts_of(const std::string& id) {
     all += (all.empty() ? "" : ", ") + std::string(facts.id);
   }
   throw std::invalid_argument(fmt::format("there is no rule \"{}\"; the rules are {}", id, all));
+}
+
+/// Seconds this thread has computed so far: other programs do not count.
+double seconds_of_this_thread() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 /// When a rule says what, as far as comparing its words with the exact gradient needs it.
@@ -94,24 +101,31 @@ class Watched {
 
   void reset() {
     trains_.reset();
-    if (&measured_ != &trains_) measured_.reset();
+    if (beside()) measured_.reset();
   }
   const Gradient<double>& observe(const rnn::Transition<double>& t) {
     const Gradient<double>& trained = trains_.observe(t);
-    const Gradient<double>& released = &measured_ == &trains_ ? trained : measured_.observe(t);
+    if (!beside()) {
+      if (watching_) watch(t, trained);
+      return trained;
+    }
+    rnn::Transition<double> shown = t;
+    shown.last = t.last || (manner_.ends && ++seen_ % manner_.period == 0);
+    const Gradient<double>& released = measured_.observe(shown);
     if (watching_) watch(t, released);
+    if (shown.last && !t.last) end_measured();
     return trained;
   }
   const Gradient<double>& finish() {
     const Gradient<double>& trained = trains_.finish();
-    const Gradient<double>& rest = &measured_ == &trains_ ? trained : measured_.finish();
-    if (watching_) collect(rest);
+    if (!beside() && watching_) collect(trained);
+    if (beside()) end_measured();
     return trained;
   }
 
-  void begin(Index before, Index length, Index after) {
+  void begin(Index before, Index length) {
     watching_ = true;
-    before_ = before, length_ = length, after_ = after, now_ = 0;
+    before_ = before, length_ = length, now_ = 0;
     rtrl_.reset(), bptt_.reset();
     got_.clear();
     sum_.resize(0, 0), exact_.resize(0, 0);
@@ -145,6 +159,12 @@ class Watched {
     else
       sum += by;
   }
+  bool beside() const { return &measured_ != &trains_; }
+  void end_measured() {
+    const Gradient<double>& rest = measured_.finish();
+    if (watching_) collect(rest);
+    measured_.reset();
+  }
   /// Whether what is released now counts in the sums.
   bool inside() const { return now_ > before_ && now_ <= before_ + length_; }
   void collect(const Gradient<double>& released) {
@@ -172,8 +192,9 @@ class Watched {
   rules::Rtrl<double> rtrl_;
   rules::Bptt<double> bptt_;
   bool future_, watching_ = false;
-  Index before_ = 0, length_ = 0, after_ = 0, now_ = 0;
-  std::vector<Gradient<double>> got_;  // [s - before - 1], rules that face the future
+  Index before_ = 0, length_ = 0, now_ = 0;  // of the stretch
+  Index seen_ = 0;                           // steps of the run
+  std::vector<Gradient<double>> got_;        // [s - before - 1], rules that face the future
   Gradient<double> sum_, exact_;
   AlignmentAverage mean_;
 };
@@ -237,7 +258,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
                                     s.each_sequence ? rules::Moves::every_sequence : rules::Moves::every_step);
   const auto task = s.task->make(s.alpha);
   rnn::Random random = data_of(seed);
-  const bool episodes = s.task->episodes, ends = manner.ends || teaching.ends || s.each_sequence;
+  const bool episodes = s.task->episodes, ends = teaching.ends || s.each_sequence;
 
   // A stretch on a stream: credit passes from one step to the next for some lengths of the task; whole periods.
   const Index reach = std::max<Index>(50, 4 * s.task->length), period = std::max(manner.period, teaching.period);
@@ -254,7 +275,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
   const auto train = [&](const rnn::Piece& piece, bool begins) {
     const auto& [x, target] = piece.sequence;
     if (begins) training.restart();
-    const auto clock = std::chrono::steady_clock::now();
+    const double clock = seconds_of_this_thread();
     const bool looking = watched.watching();
     double sum = 0;
     for (Index t = 1; t <= x.cols(); ++t) {
@@ -265,7 +286,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
       if (t >= piece.asked_from) sums[bin] += loss, ++counts[bin], tail.push_back(loss);
     }
     if (!looking) {
-      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
+      seconds += seconds_of_this_thread() - clock;
       timed += x.cols();
     }
     course.done += x.cols();
@@ -279,7 +300,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
     if (look) next_look += every;
     if (episodes) {
       const rnn::Piece piece = task->next(0, random);
-      if (look) watched.begin(0, piece.sequence.length(), 0);
+      if (look) watched.begin(0, piece.sequence.length());
       train(piece, true);
       if (look && !course.diverged) watched.end(course, course.done);
       continue;
@@ -296,7 +317,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
       next_look = s.steps + 1;
       continue;
     }
-    watched.begin(to_start, watched_steps, after);
+    watched.begin(to_start, watched_steps);
     train(task->next(to_start + watched_steps + after, random), false);
     if (!course.diverged) watched.end(course, course.done - after);
   }
@@ -421,6 +442,14 @@ Mean last_loss(const Compared& compared) {
   std::vector<double> all;
   for (const Course& c : compared.courses) all.push_back(c.diverged ? unknown : c.last);
   return mean(all);
+}
+double median(const Compared& compared, double Course::*which) {
+  std::vector<double> all;
+  for (const Course& c : compared.courses)
+    if (std::isfinite(c.*which)) all.push_back(c.*which);
+  if (all.empty()) return unknown;
+  std::sort(all.begin(), all.end());
+  return (all[(all.size() - 1) / 2] + all[all.size() / 2]) / 2;
 }
 Alignment mean(const std::vector<Course>& courses, std::vector<Alignment> Course::*which) {
   AlignmentAverage average;

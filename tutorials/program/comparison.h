@@ -73,6 +73,8 @@ struct Mean {
 };
 Mean mean(const std::vector<double>& numbers);
 Mean last_loss(const Compared& compared);
+/// The middle one of all courses that have the number.
+double median(const Compared& compared, double Course::*which);
 /// The mean over points and seeds.
 Alignment mean(const std::vector<Course>& courses, std::vector<Alignment> Course::*which);
 
@@ -81,7 +83,7 @@ Alignment mean(const std::vector<Course>& courses, std::vector<Alignment> Course
 std::vector<Compared> compare(const Comparison& settings, const std::function<void(double)>& progress,
                               const std::atomic<bool>& stop);
 
-/// What the words of the command are called in the page and in the table: "loss / m" and so on.
+/// What a loss is divided by where it is told: m for squared losses, as the papers do (half the mean square), else 1.
 double loss_unit(const rnn::TaskFacts& task);
 
 /// One self-contained page: learning curves, alignment, credit matrices, the table.
