@@ -28,7 +28,7 @@ class FBptt {
       throw std::invalid_argument("rules::FBptt: truncation is " + std::to_string(truncation_) +
                                   ", but a use of the parameters is credited with at least its own step's loss: 1");
     const Eigen::Index d = net.d(), k = d + net.n() + 1;
-    z_.resize(k, truncation_), slope_.resize(d, truncation_), error_.resize(d, truncation_);
+    z_.resize(k, 0), slope_.resize(d, 0), error_.resize(d, 0);
     gradient_.resize(d, k);
   }
   void reset() { now_ = 0, kept_.clear(); }
@@ -39,6 +39,9 @@ class FBptt {
   /// At time t: releases what belongs to s = t - T' + 1, if there is such a time.
   const Gradient<T>& observe(const rnn::Transition<T>& t) {
     const Eigen::Index here = place(++now_);
+    if (here == z_.cols())  // more than ever before, and not yet T'
+      for (auto* last : {&z_, &slope_, &error_})
+        last->conservativeResize(Eigen::NoChange, std::min(truncation_, std::max<Eigen::Index>(16, 2 * here)));
     z_.col(here) << t.h_before, t.x, T(1);
     slope_.col(here) = t.slope;
     error_.col(here) = t.error;

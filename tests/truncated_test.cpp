@@ -2,7 +2,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include "rnn/credit.h"
-#include "rules/registry.h"
+#include "rules/e_bptt.h"
+#include "rules/f_bptt.h"
+#include "rules/readout.h"
 #include "tests/networks.h"
 
 namespace {
@@ -33,6 +35,13 @@ Parameters<double> recurrent(const rules::Gradient<double>& g, const Parameters<
   Parameters<double> p = zeros_like(like);
   rules::add(g, p);
   return p;
+}
+
+/// f("E-BPTT", make), f("F-BPTT", make): make(network, options) is the rule.
+template <class F>
+void for_both(F&& f) {
+  f("E-BPTT", [](const auto& net, const rnn::Options& options) { return rules::EBptt<double>(net, options); });
+  f("F-BPTT", [](const auto& net, const rnn::Options& options) { return rules::FBptt<double>(net, options); });
 }
 
 /// f(network, sequence, its credit): every activation, every loss.
@@ -129,16 +138,27 @@ BOOST_AUTO_TEST_CASE(without_truncation_both_are_bptt) {
   tests::for_each_kind([](const auto& net, const auto& sequence, const std::string& kind) {
     rules::Bptt<double> bptt(net);
     const auto exact = rules::learn(bptt, net, sequence, true);
-    for (const Index steps : {length, length + 5})
-      for (const char* id : {"e-bptt", "f-bptt"}) BOOST_TEST_CONTEXT(id << ", T' = " << steps << ", " << kind) {
-          const auto rule = rules::make_rule(id, net, truncated(steps));
-          const auto got = rules::learn(*rule, net, sequence, true);
+    for (const Index steps : {length, length + 5, Index{1} << 40})  // no memory is kept for steps that never come
+      for_both([&](const char* name, const auto& make) {
+        BOOST_TEST_CONTEXT(name << ", T' = " << steps << ", " << kind) {
+          auto rule = make(net, truncated(steps));
+          const auto got = rules::learn(rule, net, sequence, true);
           BOOST_TEST(tests::relative(got.gradient, exact.gradient) < tolerance);
-          if (id[0] == 'f')
+          if (name[0] == 'F')
             for (std::size_t s = 0; s < 7; ++s)
               BOOST_TEST(tests::relative(got.per_step[s], exact.per_step[s]) < tolerance);
         }
+      });
   });
+}
+
+BOOST_AUTO_TEST_CASE(a_window_outgrows_its_first_memory) {
+  const auto net = tests::generic_network(rnn::Activation::tanh, rnn::Loss::squared);
+  const auto sequence = tests::generic_sequence(net, 50);
+  const rnn::Credit<double> credit(net, sequence, true);
+  rules::FBptt<double> rule(net, truncated(37));
+  const auto got = recurrent(rules::learn(rule, net, sequence).gradient);
+  BOOST_TEST(tests::relative(got, sum(credit, [](Index t, Index s) { return t - s < 37; })) < 1e-12);
 }
 
 // In training weights move between steps: slopes are those seen, W_rec the one the docstrings name.
@@ -187,18 +207,17 @@ BOOST_AUTO_TEST_CASE(where_weights_change_the_docstrings_say_whose_are_used) {
 BOOST_AUTO_TEST_CASE(a_rule_begins_anew_and_refuses_no_steps_at_all) {
   const auto net = tests::generic_network(rnn::Activation::tanh, rnn::Loss::squared);
   const auto sequence = tests::generic_sequence(net);
-  for (const char* id : {"e-bptt", "f-bptt"}) {
-    const auto rule = rules::make_rule(id, net, truncated(3));
-    const auto once = rules::learn(*rule, net, sequence).gradient;
+  for_both([&](const char*, const auto& make) {
+    auto rule = make(net, truncated(3));
+    const auto once = rules::learn(rule, net, sequence).gradient;
     rules::Loop<double> loop(net);  // a sequence that is left in the middle
     auto ignored = zeros_like(net.parameters);
-    loop.step(*rule, sequence.x.col(3), sequence.target.col(3), false, ignored);
-    BOOST_TEST(tests::relative(rules::learn(*rule, net, sequence).gradient, once) == 0);
-    for (const Index steps : {0, -1})
-      BOOST_CHECK_THROW(rules::make_rule(id, net, truncated(steps)), std::invalid_argument);
-  }
-  const auto readout = rules::make_rule("readout", net);
-  const auto learned = rules::learn(*readout, net, sequence);
+    loop.step(rule, sequence.x.col(3), sequence.target.col(3), false, ignored);
+    BOOST_TEST(tests::relative(rules::learn(rule, net, sequence).gradient, once) == 0);
+    for (const Index steps : {0, -1}) BOOST_CHECK_THROW(make(net, truncated(steps)), std::invalid_argument);
+  });
+  rules::Readout<double> readout(net);
+  const auto learned = rules::learn(readout, net, sequence);
   BOOST_TEST(recurrent(learned.gradient).W_rec.norm() == 0);
   rules::Bptt<double> bptt(net);
   BOOST_TEST((learned.gradient.W_out == rules::learn(bptt, net, sequence).gradient.W_out));
