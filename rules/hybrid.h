@@ -70,10 +70,10 @@ class Hybrid {
 
   /// P_{t_1} from P_{t_0}.
   void transport() {
-    for (Eigen::Index first = 0; first < k_; first += panel) {
-      auto columns = P_.middleCols(first * d_, std::min(panel, k_ - first) * d_);
-      before_ = columns;
-      columns.noalias() = across_ * before_;
+    for (Eigen::Index c = 0; c < k_; ++c) {  // C_{t_0} P_{t_0}, one column of W after the other
+      auto P = P_.middleCols(c * d_, d_);
+      before_ = P;
+      P.noalias() = across_ * before_;
     }
     C_.setIdentity(d_, d_);  // C_{t_1}
     for (Eigen::Index last = since_.length(); last >= 1; last -= panel) {
@@ -89,7 +89,7 @@ class Hybrid {
     }
   }
 
-  static constexpr Eigen::Index panel = 4;  // columns of weights, or steps, at a time
+  static constexpr Eigen::Index panel = 4;  // steps added to P at a time
   Eigen::Index d_, k_, block_;
   History<T> since_;  // t_0, not longer than a block
   rnn::MatrixX<T> P_, across_;

@@ -1,10 +1,10 @@
 // RTRL (Williams and Zipser 1989, Neural Comput. 1:270; notes (1.17)): P_t = J_t P_{t-1} + P~_t, P_0 = 0; G_t = q_t^T P_t.
 //
 // P is d x (d k), k = d + n + 1: column c d + i holds dh/dW_ic, W = [W_rec | W_in | b_rec]. The immediate sensitivity P~_t
-// has one number in each column: dh_i/dW_ic gains phi_i z_c. Memory d^2 k whatever the length; time d^3 k a step.
+// has one number in each column: dh_i/dW_ic gains phi_i z_c. Memory d^2 k whatever the length; time d^3 k a step, that of the
+// one product J_t P_{t-1}: it is done for one column of W after the other, d columns of P that stay in the cache until the
+// immediate part is added and the gradient taken. Faster than the bare product of all at once where P is large.
 #pragma once
-
-#include <algorithm>
 
 #include "rules/rule.h"
 
@@ -25,15 +25,12 @@ class Rtrl {
     J_ = t.slope.asDiagonal() * t.W_rec;
     J_.diagonal().array() += T(1) - t.alpha;
     gradient_.resize(d_, k_);
-    for (Eigen::Index first = 0; first < k_; first += panel) {  // a few weight columns at a time stay in the cache
-      const Eigen::Index count = std::min(panel, k_ - first);
-      before_ = P_.middleCols(first * d_, count * d_);
-      P_.middleCols(first * d_, count * d_).noalias() = J_ * before_;
-      for (Eigen::Index c = first; c < first + count; ++c) {
-        auto column = P_.middleCols(c * d_, d_);  // d x d: dh/dW_.c
-        column.diagonal() += z_(c) * t.slope;
-        gradient_.col(c).noalias() = column.transpose() * t.error;
-      }
+    for (Eigen::Index c = 0; c < k_; ++c) {
+      auto P = P_.middleCols(c * d_, d_);  // dh/dW_.c, d x d
+      before_ = P;
+      P.noalias() = J_ * before_;
+      P.diagonal() += z_(c) * t.slope;
+      for (Eigen::Index i = 0; i < d_; ++i) gradient_(i, c) = t.error.dot(P.col(i));
     }
     return gradient_;
   }
@@ -45,9 +42,9 @@ class Rtrl {
   const rnn::MatrixX<T>& J() const { return J_; }
 
  private:
-  static constexpr Eigen::Index panel = 4;
   Eigen::Index d_, k_;
-  rnn::MatrixX<T> P_, before_, J_;
+  rnn::MatrixX<T> P_, J_;
+  rnn::MatrixX<T> before_;  // d x d, of P_{t-1}
   rnn::VectorX<T> z_;
   Gradient<T> gradient_;
   const Gradient<T> nothing_;

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "pair.h"
 #include "race.h"
 #include "report.h"
 #include "subject.h"
@@ -55,6 +56,25 @@ void verify(const Work& work) {
   }
 }
 
+Race raced(std::vector<Race::Lane> lanes, bool quick) {
+  Race race(std::move(lanes), quick ? 5e-4 : 2e-3);
+  const double start = Race::seconds();
+  for (int round = 0; round < 9 || (round < 301 && Race::seconds() - start < (quick ? 1.0 : 10.0)); ++round)
+    race.round();
+  return race;
+}
+
+Row result(const std::string& work, const Race::Lane& reference, const Race::Lane& lane) {
+  Row row{.work = work, .subject = lane.name, .reference = reference.name};
+  row.reference_ns = 1e9 * quantile(reference.seconds, 0.5);
+  row.ns = 1e9 * quantile(lane.seconds, 0.5);
+  row.ratio = quantile(lane.ratios, 0.5);
+  row.low = quantile(lane.ratios, 0.25);
+  row.high = quantile(lane.ratios, 0.75);
+  row.rounds = lane.ratios.size();
+  return row;
+}
+
 template <class Work>
 void measure(const Work& work, bool quick, std::vector<Row>& rows) {
   verify(work);
@@ -70,22 +90,13 @@ void measure(const Work& work, bool quick, std::vector<Row>& rows) {
                        x[0] = x0 + 0.0 * (value + gradient[0]);
                      }});
   }
-  Race race(std::move(lanes), quick ? 5e-4 : 2e-3);
-  const double start = Race::seconds();
-  for (int round = 0; round < 9 || (round < 301 && Race::seconds() - start < (quick ? 1.0 : 10.0)); ++round)
-    race.round();
+  const Race race = raced(std::move(lanes), quick);
 
   std::size_t i = 0;
   for (const auto& [column, subject] : subjects()) {
     const Race::Lane& lane = race.lanes()[i++];
     if (column == plain_double) continue;
-    Row row{.work = work.name, .subject = subject.name, .reference = race.lanes()[0].name};
-    row.reference_ns = 1e9 * quantile(race.lanes()[0].seconds, 0.5);
-    row.ns = 1e9 * quantile(lane.seconds, 0.5);
-    row.ratio = quantile(lane.ratios, 0.5);
-    row.low = quantile(lane.ratios, 0.25);
-    row.high = quantile(lane.ratios, 0.75);
-    row.rounds = lane.ratios.size();
+    Row row = result(work.name, race.lanes()[0], lane);
     if (column == unroll) row.at_most = work.at_most;
     if (const auto& memory = subject.tasks.at(work.name).memory) {
       const Memory taken = memory(work.point());
@@ -95,6 +106,13 @@ void measure(const Work& work, bool quick, std::vector<Row>& rows) {
     }
     rows.push_back(std::move(row));
   }
+}
+
+void measure(const Pair& pair, bool quick, std::vector<Row>& rows) {
+  pair.verify();
+  const Race race = raced({{pair.reference, pair.run_reference}, {"unroll", pair.run}}, quick);
+  rows.push_back(result(pair.name, race.lanes()[0], race.lanes()[1]));
+  rows.back().at_most = pair.at_most;
 }
 
 /// The table is ours to print.
@@ -124,17 +142,19 @@ int run(int argc, char** argv) {
 
   std::vector<Row> rows;
   std::exception_ptr failure;
-  for_each_work([&](const auto& work) {
-    benchmark::RegisterBenchmark(work.name.c_str(), [&, work](benchmark::State& state) {
+  const auto add = [&](const std::string& name, auto run) {
+    benchmark::RegisterBenchmark(name.c_str(), [&, run](benchmark::State& state) {
       for (auto _ : state) {
         try {
-          if (!failure) measure(work, quick, rows);
+          if (!failure) run();
         } catch (...) {
           failure = std::current_exception();
         }
       }
     })->Iterations(1);
-  });
+  };
+  for_each_work([&](const auto& work) { add(work.name, [&, work] { measure(work, quick, rows); }); });
+  for (const auto& [name, make] : pairs()) add(name, [&, make = make] { measure(make(), quick, rows); });
   Silent silent;
   benchmark::RunSpecifiedBenchmarks(&silent);
   if (failure) std::rethrow_exception(failure);

@@ -60,8 +60,11 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
   }
   fmt::print("{}, {}, {} {}\n", setting.date, setting.machine, setting.compiler, setting.flags);
   fmt::print(
-      "Time of a gradient over the time of the plain function. Median of the rounds; +- is half of what the middle\n"
-      "half of them spans. \"peer\": the fastest peer's time over unroll's. Bytes an entry: tape + adjoint.\n\n");
+      "Time of a gradient over the time of the plain function (of a step of RTRL, over that of one bare product). "
+      "Median\n"
+      "of the rounds; +- is half of what the middle half of them spans. \"peer\": the fastest peer's time over "
+      "unroll's.\n"
+      "Bytes an entry: tape + adjoint.\n\n");
   fmt::print("{:<30}{:>10} |{:>8}{:>7}{:>9}", "work", "function", "unroll", "+-", "at most");
   for (const std::string& peer : peers) fmt::print("{:>11}", peer);
   fmt::print("{:>7}{:>11}\n", "peer", "bytes");
