@@ -78,7 +78,9 @@ std::string table() {
     }
     if (row.edit != "-" && !row.edit.empty()) text += fmt::format("{}\"{}\"\n", std::string(31, ' '), row.edit);
   }
-  return text + "\nWhat stands in quotes can be composed: unroll edit \"J = leak; feedback = random\"\n";
+  return text +
+         "\nIn any of them errors may come back another way: \"feedback = random\".\n"
+         "What stands in quotes can be composed: unroll edit \"J = leak; feedback = random\"\n";
 }
 
 std::string known_as(const rnn::Edit& edit, Index d) {
