@@ -1,15 +1,15 @@
-// e-prop (Bellec et al. 2020, Nat. Commun. 11:3625): G_t = diag(q_t) E_t, E_t = (dz_t/ds_t) eps_t, eps_t = (ds_t/ds_{t-1}) eps_{t-1} + ds_t/dW.
+// e-prop (Bellec et al. 2020, Nat. Commun. 11:3625): eps_t = (ds_t/ds_{t-1}) eps_{t-1} + ds_t/dW; G = diag(q) (dz/ds) eps.
 //
 // s is a unit's hidden state, z what the others see of it; ds/ds means inside the unit, not through any connection. What
 // comes out depends on where the unit keeps its memory:
 //
-//                     this network, (1.2)                       a membrane potential, low-passed before f
-//   s_t               (1 - alpha) s_{t-1} + alpha f(u_t)        (1 - alpha) s_{t-1} + alpha u_t
-//   z_t               s_t                                       f(s_t)
-//   ds_t/ds_{t-1}     1 - alpha                                 1 - alpha
-//   ds_i/dW_il        alpha f'(u_i) z_l                         alpha z_l, the same for every unit i
-//   E_t               (1 - alpha) E_{t-1} + M_t: RFLO           diag(alpha f'(s_t)) 1 zbar_t^T, zbar_t = (1 - alpha) zbar_{t-1} + z_t
-//   class             EProp                                     EPropPotential
+//                     this network, (1.2)                    a membrane potential, low-passed before f
+//   s_t               (1 - alpha) s_{t-1} + alpha f(u_t)     (1 - alpha) s_{t-1} + alpha u_t
+//   z_t               s_t                                    f(s_t)
+//   ds_t/ds_{t-1}     1 - alpha                              1 - alpha
+//   ds_i/dW_il        alpha f'(u_i) z_l                      alpha z_l, the same for every unit i
+//   E = (dz/ds) eps   (1 - alpha) E_{t-1} + M_t: RFLO        alpha f'(s_t) zbar_t^T, zbar_t = (1 - alpha) zbar_{t-1} + z_t
+//   class             EProp                                  EPropPotential
 //
 // So the filter sits on the finished product, with the f' of then, or on the presynaptic term alone, with the f' of now.
 #pragma once
