@@ -352,36 +352,38 @@ struct TaskFacts {
   Eigen::Index length;  // of an episode, or the first ones; of a stream: steps whose credit is still felt
   std::string_view optimizer;
   double rate;
+  double gain;     // W_rec ~ N(0, gain^2 / d) before learning; 0: orthogonal
+  double readout;  // W_out ~ N(0, readout^2 / d)
   std::unique_ptr<Task> (*make)(double alpha);
 };
 
 inline constexpr auto tasks = std::to_array<TaskFacts>({
     {"add", "add two bits of the past", "Marschall, Cho and Savin 2020", 2, 2, 32, Loss::softmax_ce, 1, false, 14,
-     "sgd", 1e-3,
+     "sgd", 1e-3, 0, 1,
      [](double alpha) -> std::unique_ptr<Task> {
        return std::make_unique<Add>(alpha == 1 ? AddTask{} : AddTask{.t1 = 5, .t2 = 7, .hold = 2});
      }},
     {"mimic", "do as another network does", "Marschall, Cho and Savin 2020", 32, 32, 32, Loss::squared, 1, false, 14,
-     "sgd", 1e-3,
+     "sgd", 1e-3, 0, 1,
      [](double alpha) -> std::unique_ptr<Task> { return std::make_unique<Mimic>(alpha, alpha == 1 ? 1 : 2); }},
     {"flip-flop", "hold the last sign of each channel", "Sussillo and Barak 2013", 3, 3, 32, Loss::squared, 1, false,
-     20, "sgd", 1e-3, [](double) -> std::unique_ptr<Task> { return std::make_unique<FlipFlop>(); }},
+     20, "sgd", 1e-3, 0, 1, [](double) -> std::unique_ptr<Task> { return std::make_unique<FlipFlop>(); }},
     {"sine", "turn round with the period asked for", "after Marschall, Cho and Savin 2020", 2, 2, 32, Loss::squared,
-     0.5, false, 20, "sgd", 1e-2, [](double) -> std::unique_ptr<Task> { return std::make_unique<Sine>(); }},
+     0.5, false, 20, "sgd", 1e-2, 0, 1, [](double) -> std::unique_ptr<Task> { return std::make_unique<Sine>(); }},
     {"periodic", "three sines from the start state alone", "Murray 2019", 1, 1, 50, Loss::squared, 0.1, true, 100,
-     "sgd", 3e-4, [](double) -> std::unique_ptr<Task> { return std::make_unique<Periodic>(); }},
+     "sgd", 3e-4, 1.5, 0.058, [](double) -> std::unique_ptr<Task> { return std::make_unique<Periodic>(); }},
     {"line", "a point on the circle, nine steps after its cue", "after Pemberton and Costa 2024", 10, 2, 30,
-     Loss::squared, 1, true, 10, "adam", 1e-3,
+     Loss::squared, 1, true, 10, "adam", 1e-3, 0, 1,
      [](double) -> std::unique_ptr<Task> { return std::make_unique<Line>(); }},
     {"copy-repeat", "words of eight bits, said again", "Graves, Wayne and Danihelka 2014", 10, 9, 100, Loss::sigmoid_ce,
-     1, true, 5, "adam", 1e-3, [](double) -> std::unique_ptr<Task> { return std::make_unique<CopyRepeat>(); }},
+     1, true, 5, "adam", 1e-3, 0, 1, [](double) -> std::unique_ptr<Task> { return std::make_unique<CopyRepeat>(); }},
     {"delayed-copy", "letters, said again after a pause", "Arjovsky, Shah and Bengio 2016", 10, 10, 64,
-     Loss::softmax_ce, 1, true, 11, "adam", 1e-3,
+     Loss::softmax_ce, 1, true, 11, "adam", 1e-3, 0, 1,
      [](double) -> std::unique_ptr<Task> { return std::make_unique<DelayedCopy>(); }},
     {"mackey-glass", "a chaotic series, 15 steps ahead", "Mackey and Glass 1977", 1, 1, 50, Loss::squared, 0.5, false,
-     20, "sgd", 1e-2, [](double) -> std::unique_ptr<Task> { return std::make_unique<MackeyGlass>(); }},
+     20, "sgd", 1e-2, 0, 1, [](double) -> std::unique_ptr<Task> { return std::make_unique<MackeyGlass>(); }},
     {"characters", "the next letter of a sonnet", "Shakespeare 1609", 30, 30, 64, Loss::softmax_ce, 1, false, 20,
-     "adam", 1e-3, [](double) -> std::unique_ptr<Task> { return std::make_unique<Characters>(); }},
+     "adam", 1e-3, 0, 1, [](double) -> std::unique_ptr<Task> { return std::make_unique<Characters>(); }},
 });
 
 /// The row of this name. Throws std::invalid_argument, naming all, for another.

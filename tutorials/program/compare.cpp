@@ -127,9 +127,8 @@ int compare_command(const std::vector<std::string>& words) {
   options.flag("--random-feedback", "errors come back through a fixed random matrix",
                [&] { s.random_feedback = true; });
   options.flag("--each-sequence", "parameters move at the end of an episode or block", [&] { s.each_sequence = true; });
-  real("--gain", "W_rec is multiplied with it before learning (1)", s.gain);
-  real("--readout-gain", "W_out is multiplied with it before learning (1)", s.readout_gain);
-  options.flag("--gaussian", "W_rec begins as independent normal numbers, not orthogonal", [&] { s.gaussian = true; });
+  real("--gain", "W_rec begins as N(0, X^2 / d), or, for 0, orthogonal (the task's)", s.gain);
+  real("--readout", "W_out begins as N(0, X^2 / d) (the task's)", s.readout);
   options.value("--along", "ID", "this rule trains; all are measured beside it",
                 [&](const std::string& id) { s.along = id; });
   whole("--points", "times at which alignment is measured (20; 0: never)", s.points, 0);

@@ -222,9 +222,9 @@ struct Start {
   Start(const Comparison& s, int seed) {
     rnn::Random random(static_cast<std::uint64_t>(2 * seed));
     net = rnn::random_network(s.task->n, s.units, s.task->m, random);
-    if (s.gaussian) net.parameters.W_rec = random.normal(s.units, s.units, 1 / std::sqrt(static_cast<double>(s.units)));
-    net.parameters.W_rec *= s.gain;
-    net.parameters.W_out *= s.readout_gain;
+    if (s.gain > 0)
+      net.parameters.W_rec = random.normal(s.units, s.units, s.gain / std::sqrt(static_cast<double>(s.units)));
+    net.parameters.W_out *= s.readout;
     net.alpha = s.alpha;
     net.loss = s.task->loss;
     B = random.normal(s.task->m, s.units, 1 / std::sqrt(static_cast<double>(s.task->m)));
@@ -414,6 +414,8 @@ Comparison Comparison::complete() const {
   if (s.alpha == 0) s.alpha = s.task->alpha;
   if (s.rate == 0) s.rate = s.task->rate;
   if (s.optimizer.empty()) s.optimizer = s.task->optimizer;
+  if (s.gain < 0) s.gain = s.task->gain;
+  if (s.readout < 0) s.readout = s.task->readout;
   if (s.truncation == 0) s.truncation = s.task->length;
   if (s.threads == 0) s.threads = std::max(1U, std::thread::hardware_concurrency());
   if (s.rules.empty()) throw std::invalid_argument("compare: no rules are given");

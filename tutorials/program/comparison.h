@@ -30,8 +30,7 @@ struct Comparison {
   Eigen::Index block = 100;      // on a stream: steps after which a rule that must end its sequence ends it; h goes on
   bool random_feedback = false;  // q = B^T e with random B for every rule; dni-b always has it
   bool each_sequence = false;    // the parameters move at the end of an episode or block, not at every step
-  double gain = 1, readout_gain = 1;  // what W_rec and W_out are multiplied with before learning
-  bool gaussian = false;              // W_rec ~ N(0, 1/d) instead of orthogonal
+  double gain = -1, readout = -1;  // of the weights before learning, see rnn::TaskFacts; below 0: the task's
   std::string along;     // this rule trains, and all are measured beside it; empty: each trains its own network
   int points = 20;       // times in a run at which the alignment is measured; 0: never
   unsigned threads = 0;  // 0: as many as there are cores
