@@ -97,6 +97,12 @@ std::string known_as(const rnn::Edit& edit, Index d) {
   return text;
 }
 
+/// Whether an edit changes nothing here, as a mask of 2 steps where every unit reaches every other.
+bool same(const Parameters<double>& edited, const Parameters<double>& exact) {
+  const VectorX<double> a = flatten(edited), b = flatten(exact);
+  return (a - b).norm() <= 1e-12 * b.norm();
+}
+
 std::string gradients(const Parameters<double>& edited, const Parameters<double>& exact) {
   const auto recurrent = [](const Parameters<double>& p) {
     return std::sqrt(p.W_rec.squaredNorm() + p.W_in.squaredNorm() + p.b_rec.squaredNorm());
@@ -224,6 +230,8 @@ int edit_command(const std::vector<std::string>& words) {
                            rnn::activation_names[static_cast<int>(net.activation)],
                            rnn::loss_names[static_cast<int>(net.loss)])
             << gradients(edited.gradient, exact.gradient)
+            << (!said.empty() && same(edited.gradient, exact.gradient) ? "  here nothing is lost: it is the exact one\n"
+                                                                       : "")
             << "\ncredit, edited: norm of dL_t/dtheta_s by these 3; row = loss at t, column =\n"
                "use at s; cosine of the row's, the column's sum with the exact one\n"
             << (edited.predicted.size() != 0 ? "(g: what is predicted to come from beyond the cut)\n" : "")
