@@ -305,6 +305,28 @@ BOOST_AUTO_TEST_CASE(noise_on_the_outputs_is_in_the_loss) {
   BOOST_TEST(rule.difference() == worse(6), boost::test_tools::tolerance(1e-10));
 }
 
+BOOST_AUTO_TEST_CASE(weight_noise_makes_another_network) {
+  const auto net = tests::generic_network(Activation::tanh, Loss::softmax_ce);
+  const auto sequence = tests::generic_sequence(net);
+  const Matrix xi = rnn::Random(8).normal(45 + 10 + 2, 1);
+  const double sigma = 0.01;
+  for (const bool outputs : {false, true}) {
+    auto noisy = net;
+    rules::add<double>(sigma * xi.topRows(45).reshaped(5, 9), noisy.parameters);
+    if (outputs) {
+      noisy.parameters.W_out += sigma * xi.middleRows(45, 10).reshaped(2, 5);
+      noisy.parameters.b_out += sigma * xi.bottomRows(2);
+    }
+    const Vector worse = rnn::run(noisy, sequence).losses - rnn::run(net, sequence).losses;
+    auto options = with(at_once(outputs ? xi : Matrix(xi.topRows(45)), 7), sigma);
+    options.perturb_outputs = outputs;
+    const auto got = parts<rules::WeightPerturbation>(net, sequence, options);
+    for (Index t = 0; t < 7; ++t)
+      BOOST_TEST(tests::relative(got[static_cast<std::size_t>(t)], worse(t) / sigma * xi.topRows(45).reshaped(5, 9)) <
+                 1e-11);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(samples_are_averaged_and_drawn_one_after_the_other) {
   const auto net = tests::generic_network(Activation::tanh, Loss::squared);
   const auto sequence = tests::generic_sequence(net);
