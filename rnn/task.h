@@ -172,7 +172,7 @@ class Sine final : public Task {
   int period_ = 0, since_ = 0;
 };
 
-/// The periodic output (Murray 2019, eLife 8:e43299): from h_0 alone (n = 1, x = 0) y*_t = sin a + sin(2a) / 2 + sin(4a) / 4,
+/// The periodic output (Murray 2019, eLife 8:e43299): from a fixed h_0 alone (n = 1, x = 0) y*_t = sin a + sin(2a) / 2 + sin(4a) / 4,
 /// a = 2 pi t / T, T = 100, m = 1, for Loss::squared. Silence costs 0.328 a step.
 class Periodic final : public Task {
  public:

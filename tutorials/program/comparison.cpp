@@ -228,7 +228,7 @@ struct Start {
     net.alpha = s.alpha;
     net.loss = s.task->loss;
     B = random.normal(s.task->m, s.units, 1 / std::sqrt(static_cast<double>(s.task->m)));
-    if (s.task->name == "periodic") net.h_0 = random.normal(s.units, 1, 0.1);  // nothing else starts this network
+    if (s.task->name == "periodic") net.h_0 = random.normal(s.units, 1);  // nothing else starts this network
   }
   MatrixX<double> feedback(const std::string& id, const Comparison& s) const {
     return s.random_feedback || id == "dni-b" ? B : MatrixX<double>();
