@@ -154,7 +154,8 @@ inline Alignment alignment(const Parameters<double>& a, const Parameters<double>
 struct Cost {
   double multiplications, held;
 };
-/// By forward mode, if it can be done so: not where adjoints are cut after each loss by itself, or predicted.
+/// By forward mode, if it can be done so: not where adjoints are cut after each loss by itself, or predicted. Where
+/// blocks hand on what truly comes it is the hybrid, adjoints inside and tangents across.
 inline std::optional<Cost> forward_cost(const Edit& edit, const Network<double>& net) {
   const double d = static_cast<double>(net.d()), k = static_cast<double>(net.d() + net.n() + 1);
   const bool cut = is_cut(edit);
@@ -164,6 +165,10 @@ inline std::optional<Cost> forward_cost(const Edit& edit, const Network<double>&
   const bool own = edit.j == Edit::J::leak || edit.j == Edit::J::diagonal;
   if (edit.projection != Edit::Projection::none) return Cost{(own ? d : d * d + d) + 2 * d * k + 2 * d, d * k + d};
   if (own) return Cost{3 * d * k, d * k};
+  if (edit.j == Edit::J::full && edit.cut == Edit::Cut::every && !cut) {
+    const double h = static_cast<double>(edit.steps);
+    return Cost{(d * d * d * k + d * d * k) / h + d * d * k + d * d * d + d * d + d + d * k, d * d * k + h * (k - 1)};
+  }
   const MatrixX<bool> there =
       edit.j == Edit::J::mask ? reached(net.parameters.W_rec, edit.mask) : MatrixX<bool>::Ones(net.d(), net.d()).eval();
   Cost cost{0, 0};
@@ -176,7 +181,7 @@ inline std::optional<Cost> forward_cost(const Edit& edit, const Network<double>&
   }
   return cost;
 }
-/// By reverse mode, if it can be done so: not under a mask, or in one direction. T: the length of the sequence.
+/// By reverse mode, if it can be done so: not under a mask, or in one direction. `length` is that of the sequence.
 inline std::optional<Cost> reverse_cost(const Edit& edit, const Network<double>& net, Eigen::Index length) {
   const double d = static_cast<double>(net.d()), n = static_cast<double>(net.n()), k = d + n + 1;
   if (edit.j == Edit::J::mask || edit.projection != Edit::Projection::none) return std::nullopt;

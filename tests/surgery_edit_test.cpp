@@ -219,6 +219,8 @@ BOOST_AUTO_TEST_CASE(costs_are_those_of_the_rules) {
   BOOST_TEST(forward("J = 2-step mask")->held == d * d * k);  // dense: RTRL
   BOOST_TEST(forward("J = 1-step mask")->held == forward("J = leak")->held);
   BOOST_TEST(forward("J = leak")->held == d * k);
+  BOOST_TEST(forward("cut = every 10; future = true")->held == d * d * k + 10 * (d + n));
+  BOOST_TEST(forward("cut = every 10; future = true")->multiplications < forward("")->multiplications / 2);
   BOOST_TEST(reverse("")->held == 20 * (d + n));
   BOOST_TEST(reverse("cut = every 4")->held == 4 * (d + n));
   BOOST_TEST(reverse("cut = every 4")->multiplications == (d * d + d) + d + d * k);
