@@ -23,7 +23,7 @@ inline constexpr std::string_view facing_names[] = {"past", "future", "neither"}
 /// A rule sees one transition after the other, then the end. The readout is nobody's business: e_t h_t^T and e_t.
 // clang-format off
 template <class R, class T>
-concept Rule = requires(R rule, const rnn::Transition<T>& transition) {
+concept Rule = requires(R& rule, const rnn::Transition<T>& transition) {
   { rule.facing } -> std::convertible_to<Facing>;
   rule.reset();                                                             // a sequence begins
   { rule.observe(transition) } -> std::convertible_to<const Gradient<T>&>;  // what is released now
