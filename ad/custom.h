@@ -25,22 +25,22 @@ using CommonNumber =
 
 /// One level of derivatives taken off; nothing to take off from a plain number.
 template <class S>
-struct Level;
+struct LevelOf;
 template <class T, int N, class Tag>
-struct Level<Dual<T, N, Tag>> {
+struct LevelOf<Dual<T, N, Tag>> {
   using type = T;
   static const T& under(const Dual<T, N, Tag>& x) { return x.value; }
   static bool constant(const Dual<T, N, Tag>&) { return false; }
 };
 template <class T, class Tag>
-struct Level<Variable<T, Tag>> {
+struct LevelOf<Variable<T, Tag>> {
   using type = T;
   static const T& under(const Variable<T, Tag>& x) { return x.value(); }
   static bool constant(const Variable<T, Tag>& x) { return x.id() == 0; }
 };
 template <class S>
 inline constexpr bool has_level = requires {
-  sizeof(Level<S>);
+  sizeof(LevelOf<S>);
 };
 
 /// f(x...) or f(x..., y), whichever f takes.
@@ -77,7 +77,7 @@ class Custom {
     if constexpr (!detail::has_level<S>) {
       return S(value_(x...));
     } else {
-      using L = detail::Level<S>;
+      using L = detail::LevelOf<S>;
       using T = typename L::type;
       const T y = at<T>(L::under(x)...);
       std::array<std::pair<S, T>, sizeof...(X)> terms;
@@ -120,7 +120,7 @@ class CustomOfVector {
     if constexpr (!detail::has_level<S>) {
       return S(value_(std::span<const S>(x)));
     } else {
-      using L = detail::Level<S>;
+      using L = detail::LevelOf<S>;
       using T = typename L::type;
       std::vector<T> under;
       for (const S& operand : x) under.push_back(L::under(operand));

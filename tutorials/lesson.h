@@ -131,10 +131,12 @@ std::string text(const T& value) {
     std::ostringstream out;
     out << value;
     return out.str();
-  } else if constexpr (Carrier<T> && Numeric<std::remove_cvref_t<decltype(value.tangent)>>) {
-    return text(value.value) + " + " + text(value.tangent) + " eps";
-  } else
+  } else {
+    if constexpr (Carrier<T>)
+      if constexpr (Numeric<std::remove_cvref_t<decltype(value.tangent)>>)
+        return text(value.value) + " + " + text(value.tangent) + " eps";
     return text(number(value));
+  }
 }
 
 // ---- what a lesson says -------------------------------------------------------------------------------------------
