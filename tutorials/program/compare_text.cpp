@@ -42,25 +42,28 @@ std::string compare_table(const Comparison& s, const std::vector<Compared>& all,
   text += "                loss          alignment with the exact gradient             us\n";
   text += "rule            last tenth    a step  W_rec   W_in  b_rec   sums   noise  a step\n";
   bool diverged = false, unfinished = false;
+  const double unit = loss_unit(task);
+  double smallest = 1;
+  for (const Compared& c : all)
+    if (const double loss = last_loss(c).mean / unit; loss < smallest) smallest = loss;
+  const int digits = smallest < 0.01 ? 5 : smallest < 0.1 ? 4 : 3;
   for (const Compared& c : all) {
     const Mean loss = last_loss(c);
-    const double unit = loss_unit(task);
     const Alignment step = mean(c.courses, &Course::step), sum = mean(c.courses, &Course::sum);
     const bool none = std::isnan(step.all);  // then the sums' parts say more than nothing
     const Alignment& parts = none ? sum : step;
     text += c.rule.size() < 14 ? fmt::format("{:<14}", c.rule) : fmt::format("{}\n{:14}", c.rule, "");
-    text += fmt::format("{}{:<8} {} {} {} {} {} {} {}\n", cell(loss.mean / unit, 6, task.m > 9 ? 4 : 3),
-                        std::isfinite(loss.error) ? " +-" + cell(loss.error / unit, 0, task.m > 9 ? 4 : 3) : "",
-                        cell(step.all, 7), cell(parts.W_rec, 6), cell(parts.W_in, 6), cell(parts.b_rec, 6),
-                        cell(sum.all, 6), cell(median(c, &Course::noise), 7, 1),
-                        cell(1e6 * median(c, &Course::seconds_a_step), 7, 2));
+    text += fmt::format("{}{:>8} {} {} {} {} {} {} {}\n", cell(loss.mean / unit, 6, digits),
+                        std::isfinite(loss.error) ? "+-" + cell(loss.error / unit, 0, digits) : "", cell(step.all, 7),
+                        cell(parts.W_rec, 6), cell(parts.W_in, 6), cell(parts.b_rec, 6), cell(sum.all, 6),
+                        cell(median(c, &Course::noise), 7, 1), cell(1e6 * median(c, &Course::seconds_a_step), 7, 2));
     for (const Course& course : c.courses) {
       diverged = diverged || course.diverged;
       unfinished = unfinished || course.done < s.steps;
     }
   }
   text += "\n";
-  if (loss_unit(task) != 1) text += fmt::format("The loss is half the mean square: L_t / m, m = {}.\n", task.m);
+  if (unit != 1) text += fmt::format("The loss is half the mean square: L_t / m, m = {}.\n", task.m);
   if (s.points > 0)
     text +=
         "Alignment: the cosine with dL_t/dtheta (RTRL) for rules that face the past,\n"
