@@ -27,7 +27,7 @@ endforeach()
 
 # What the compiler sees from a rule, through other headers too: of ad/ and rnn/ these and nothing else.
 set(plain ad/elementary.h ad/special.h ad/derivatives.def ad/kernels.h ad/check.h
-    rnn/network.h rnn/loss.h rnn/task.h rnn/tensor.h rnn/transition.h rnn/random.h rnn/options.h rnn/optimizer.h)
+    rnn/network.h rnn/loss.h rnn/task.h rnn/text.h rnn/tensor.h rnn/transition.h rnn/random.h rnn/options.h rnn/optimizer.h)
 file(STRINGS "${OPTIONS}" options)
 file(GLOB_RECURSE rules RELATIVE "${ROOT}" "${ROOT}/rules/*.h")
 foreach(rule IN LISTS rules)
