@@ -354,7 +354,7 @@ LESSON(8, "Feedback that need not be symmetric") {
   //% its cosine with $W_{\mathrm{out}}$, which has its full size now, so that it can draw the sines as it is: first
   //% $W_{\mathrm{out}}$ at rest, then free. The loss a step after 200 trials, mean over three seeds:
   //%hide
-  std::string ends = "cosine of B and W_out    loss, W_out at rest    loss, W_out free    cosine then\n";
+  std::string ends = "cosine of B and W_out   loss, W_out at rest   loss, W_out free   cosine then\n";
   std::vector<double> rest, free, turned_to;
   for (const double cosine : {-0.5, 0.0, 0.5, 1.0}) {
     double loss_at_rest = 0, loss_free = 0, then = 0;
@@ -369,7 +369,7 @@ LESSON(8, "Feedback that need not be symmetric") {
       expect("free, all learn", moved.loss < 0.05);
     }
     rest.push_back(loss_at_rest), free.push_back(loss_free), turned_to.push_back(then);
-    ends += fmt::format("{:>21.1f}{:>23.3f}{:>20.3f}{:>15.2f}\n", cosine, loss_at_rest, loss_free, then);
+    ends += fmt::format("{:>21.1f}{:>22.3f}{:>19.3f}{:>14.2f}\n", cosine, loss_at_rest, loss_free, then);
   }
   //%show
   ask("Silence costs 0.328 a step. With W_out at rest and a right angle, cosine 0, is the loss below that?", rest[1] < 0.328, "the recurrent weights move at random, as far as the loss is concerned");
