@@ -335,7 +335,7 @@ LESSON(13, "All rules learn the Add task") {
     expect("UORO's alignment is small", alignment["uoro"] < 0.2);
     expect("at the larger rate it failed", loss["uoro"] > 0.6);
   }
-  //% The same rules, the same alignments: from worse than nothing to nearly exact. RFLO, six times better aligned, is left behind. So of a rule ask two
+  //% The same rules, the same alignments: from worse than nothing to nearly exact. RFLO, six times better aligned and more, is left behind. So of a rule ask two
   //% things, not one: *how large is its bias*, which limits what can be learned, and *how large is its noise*, which limits how fast.
   //%ja 偏りは何を学べるかを制限し，雑音はどれだけ速く学べるかを制限する．
 
