@@ -92,7 +92,8 @@ LESSON(7, "What a synapse can know") {
   };
   const double before = states.h(2, 3 - 1), slope = phi(3)(1);
   show("h_2[2]", before, "alpha f'(u_3[1])", slope);
-  ask("How far does W_rec[1,2] move its own unit, at once, at t = 3? (A product.)", slope * before, "presynaptic times postsynaptic");
+  //% How far does the weight move its own unit, at once, at $t = 3$?
+  ask("The answer is made of these two numbers. What is it?", slope * before, "presynaptic times postsynaptic");
   show("their product", slope * before);
   //%hide
   rules::Rtrl<double> rtrl(net);
@@ -110,8 +111,9 @@ LESSON(7, "What a synapse can know") {
   //% $\tilde{P}_t$ of lesson 6, and it is the easy part.
 
   //% # What BPTT asks of it
-  //% BPTT multiplies this number by $\delta_3[1]$, the credit of the unit behind the synapse, and
-  //% $\delta_t = \tilde{\delta}_t + \delta_{t+1} J_{t+1}$ (1.12). Where are the parts of that sum to be found?
+  //% BPTT multiplies this number by $\delta_3[1]$, the credit of the unit behind the synapse. (1.12), written out with
+  //% $\phi_t = \alpha f'(u_t)$ and $q_t = W_{\mathrm{out}}^\top e_t$, the error $e_t$ sent back to the units, has five parts:
+  //% $$\delta_3[1] = q_3[1] + (1 - \alpha)\, \delta_4[1] + \sum_{k=0}^{2} \phi_4[k]\, W_{k1}\, \delta_4[k]$$
   rules::Bptt<double> bptt(net);
   rules::learn(bptt, net, sequence, true);
   const Matrix& delta = bptt.delta();
@@ -129,7 +131,7 @@ LESSON(7, "What a synapse can know") {
     table += fmt::format("{:<32}{:>9.5f}   unit {}, later, and W_rec[{},1]\n", fmt::format(" phi_4[{0}] W_rec[{0},1] delta_4[{0}]", k), part, k, k);
   }
   table += fmt::format("{:<32}{:>9.5f}\n", " delta_3[1]", delta(1, 2));
-  ask("Five parts. How many of them exist at t = 3?", 1, 0.0, "whatever contains delta_4 waits for the future");
+  ask("How many of the five parts exist at t = 3?", 1, 0.0, "whatever contains delta_4 waits for the future");
   show(table);
   expect("(1.12), unit by unit", immediate + leak + through, delta(1, 2), 1e-15);
   {
@@ -236,8 +238,7 @@ LESSON(7, "What a synapse can know") {
   //% So let us go forward, and be local in space as well. For one weight, $p_t[i] = \partial h_t[i] / \partial W_{jl}$, RTRL's
   //% recursion (1.17) has three terms:
   //% $$p_t[i] = (1 - \alpha)\, p_{t-1}[i] + \tilde{p}_t[i] + \phi_t[i] \sum_k W_{ik}\, p_{t-1}[k]$$
-  //% with $\phi_t = \alpha f'(u_t)$. The second is the product of the first page, there for $i = j$ only. The third alone
-  //% goes through connections. Drop it, and no unit but its own is ever moved: of $d$ numbers one is left, the synapse's
+  //% The second is the product of the first page, there for $i = j$ only. The third alone goes through connections. Drop it, and no unit but its own is ever moved: of $d$ numbers one is left, the synapse's
   //% eligibility trace (適格度トレース) $E$.
   Vector E = Vector::Zero(7);                           // of W_rec[1,2]
   for (int t = 1; t <= 6; ++t)
@@ -255,7 +256,7 @@ LESSON(7, "What a synapse can know") {
   expect("up to t = 2 nothing has come back through another unit", E.head(3), truth.head(3), 1e-15);
   expect("then something has", (E.tail(4) - truth.tail(4)).cwiseAbs().minCoeff() > 1e-8);
   //% Own activity in, own decay out: the trace is local in time and in space. Times an error that is broadcast,
-  //% $G_t = \mathrm{diag}(q_t)\, E_t$ with $q_t = W_{\mathrm{out}}^\top e_t$, that is **RFLO** (random feedback local online learning, Murray 2019). Why the
+  //% $G_t = \mathrm{diag}(q_t)\, E_t$, that is **RFLO** (random feedback local online learning, Murray 2019). Why the
   //% feedback is called random is the next lesson.
 
   //% # RFLO is one edit
@@ -297,6 +298,7 @@ LESSON(7, "What a synapse can know") {
   const Vector decay = J[3].diagonal();                 // at t = 3
   show("RFLO's decay", Vector::Constant(3, 1 - alpha).eval());
   show("SnAp-1's", decay);
+  //% From the decays one can read which units excite themselves.
   //%hide
   expect("the diagonal of J", decay, ((1 - alpha) + phi(3).array() * W_rec.diagonal().array()).matrix().eval(), 1e-15);
   rules::Snap1<double> snap(net);

@@ -133,16 +133,17 @@ LESSON(8, "Feedback that need not be symmetric") {
   const Vector e_3 = rnn::prediction(net.loss, states.v.col(3 - 1))
                      - sequence.target.col(3 - 1);
   const Matrix B = random.normal(2, 3, 1 / std::sqrt(3.0));
-  const Vector q = W_out.transpose() * e_3, wrong = B.transpose() * e_3;
   show("e_3", e_3);
   show("B", B);
+  //% A synapse that does not know the other may have any strength. So take any, $B$, fixed and drawn at random: random
+  //% feedback (ランダムフィードバック).
+  const Vector q = W_out.transpose() * e_3, wrong = B.transpose() * e_3;
   ask("Unit 0 hears of e_3 by column 0 of B. What does it hear?", wrong(0), 0.0006, "B[0,0] e_3[0] + B[1,0] e_3[1]");
   show("W_out^T e_3", q);
   show("B^T e_3", wrong);
   show("cosine of the two", rnn::cosine(q, wrong));
   expect("column 0 of B", wrong(0), B(0, 0) * e_3(0) + B(1, 0) * e_3(1), 1e-15);
-  //% A synapse that does not know the other may have any strength. So take any, $B$, fixed and drawn at random: random
-  //% feedback (ランダムフィードバック). What becomes of the gradient? What becomes of learning?
+  //% What becomes of the gradient? What becomes of learning?
 
   //% # A pullback replaced
   //% First, what is it, for a tape? The readout is an entry with a value and a partial for each operand; a sweep back hands

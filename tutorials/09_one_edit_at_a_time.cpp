@@ -91,10 +91,13 @@ LESSON(9, "Masks, and one edit at a time") {
   const auto sequence = rnn::add_task(10, random, {.t1 = 2, .t2 = 4});
   const Pattern connected = W_rec.array() != 0;
   show(side_by_side({{"W_rec: column j onto row i", connected}}));
+  //% Influence travels along connections, one a step. (The leak only keeps it where it is.)
+  //%hide
+  show("whom unit 0 acts on", text(connected.col(0).cast<int>()));
   ask("A weight onto unit 0 has moved unit 0. After one step more, how many units has it moved?", 2, 0.0, "column 0: whom does unit 0 act on?");
   expect("eight weights of 36", static_cast<long>(connected.count()), 8L);
   expect("unit 0 acts on unit 1 alone", connected.col(0).count() == 1 && connected(1, 0));
-  //% Influence travels along connections, one a step. (The leak only keeps it where it is.)
+  //%show
 
   //% # The pattern of P
   //% Let RTRL run, by hand, and mark which units the weights onto each unit have moved: row $i$, column $j$ is marked if
@@ -320,7 +323,8 @@ LESSON(9, "Masks, and one edit at a time") {
   //% What is left is exact; the rest is gone. An edit of $J$ was the other way round: all blocks, most of them altered.
 
   //% # Different words, one gradient
-  //% At $\alpha = 1$ there is no leak. What do these four have in common then?
+  //% `J = leak`, `J = none`, `cut = every 1`, `cut = after 1`: four edits, three of them rules. At $\alpha = 1$ there is no
+  //% leak. What do they have in common then?
   //%hide
   std::string same = "edit                 known as            cosine, alpha = 0.5    alpha = 1\n";
   std::vector<Matrix> at_one, at_half;
@@ -368,7 +372,9 @@ LESSON(9, "Masks, and one edit at a time") {
   }
   //%show
   ask("How many of the six have no name?", 2, 0.0, "other feedback does not change a name; diagonal and a cut together?");
+  //%hide
   show(invented);
+  //%show
   expect("signs change no name", rnn::names_of(rnn::parse_edit(composed[2]), 6).front() == "rflo");
   expect("the last two have none", rnn::names_of(rnn::parse_edit(composed[4]), 6).empty() && rnn::names_of(rnn::parse_edit(composed[5]), 6).empty());
   for (const double c : points) expect("all of them point downhill, here", c > 0);
