@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "ad/parallel.h"
-#include "rules/registry.h"
+#include "tutorials/program/all_rules.h"
 
 namespace tutorials {
 namespace {

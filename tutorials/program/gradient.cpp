@@ -11,7 +11,7 @@
 #include "rnn/credit.h"
 #include "rnn/rtrl.h"
 #include "rnn/surgery.h"
-#include "rules/registry.h"
+#include "tutorials/program/all_rules.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/network_file.h"
 #include "tutorials/program/options.h"

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "rnn/task.h"
-#include "rules/registry.h"
+#include "tutorials/program/all_rules.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/formula.h"
 #include "tutorials/program/options.h"
