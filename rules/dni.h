@@ -23,7 +23,7 @@ namespace rules {
 ///   G_t with the new Theta
 /// At a sequence's first step q_0 = 0 and y*_0 = y*_1. What was learned stays from one sequence to the next, and so
 /// does the count of steps since the last refresh.
-/// Options: lr (0.001), refresh (5), J_lr (0.001), the paper's values; feedback.
+/// Options: lr (0.001), refresh (5), J_lr (0.001), the reference code's values; feedback.
 /// State: Theta; Thetabar (d x (d + m + 1), Theta unless given); Jt (d x d, W_rec unless given).
 /// Draws: only Theta, if it is not given: N(0, 1 / (d + m + 1)), column by column, one entry before the first step's.
 template <std::floating_point T = double>
