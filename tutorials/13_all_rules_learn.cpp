@@ -248,7 +248,7 @@ LESSON(13, "All rules learn the Add task") {
   //% RTRL trains, all others watch the same steps, and each says what *it* would have done. Beside it the loss each came to by itself.
   Comparison watching = all;
   watching.along = "rtrl";
-  watching.steps = 4000, watching.points = 16;
+  watching.steps = 3000, watching.points = 12;
   const auto watched = compare(watching, {}, stop);
   //%hide
   std::map<std::string, double> alignment;
@@ -310,11 +310,11 @@ LESSON(13, "All rules learn the Add task") {
   //% A learner averages, too: each step is small, and thousands of steps add up. Noise is then a matter of how small the steps are. Bias is not.
 
   //% # Smaller steps
-  //% If that is so, the rules that failed need only smaller steps. A tenth of the rate, twice as many steps:
+  //% If that is so, the rules that failed need only smaller steps. A tenth of the rate, and half as many steps again:
   Comparison slow = all;
   slow.rules = {"readout", "f-bptt", "kf-rtrl", "rflo", "uoro",
                 "r-kf-rtrl", "node-perturbation"};
-  slow.rate = 0.001, slow.steps = 40000;
+  slow.rate = 0.001, slow.steps = 30000;
   const auto slowly = compare(slow, {}, stop);
   //%hide
   std::map<std::string, double> slow_loss;
