@@ -96,20 +96,22 @@ Matrix with_cosine(double cosine, const Matrix& W, rnn::Random& random) {
 
 /// Loss and cosine over trials, one above the other.
 std::string curves(const std::vector<double>& trials, const std::vector<double>& loss, const std::vector<double>& cosine) {
-  const auto panel = [&](double top, double high, const std::vector<double>& y, const std::string& name) {
+  const auto panel = [&](double top, double low, double high, const std::vector<double>& y, const std::string& name) {
     std::string points, svg;
     const auto x_of = [&](double trial) { return 60 + 420 * trial / trials.back(); };
-    const auto y_of = [&](double value) { return top + 110 * (1 - value / high); };
+    const auto y_of = [&](double value) {  // from above 0 up: logarithmic
+      return top + 110 * (low > 0 ? std::log(high / value) / std::log(high / low) : 1 - value / high);
+    };
     for (std::size_t i = 0; i < y.size(); ++i) points += fmt::format("{:.1f},{:.1f} ", x_of(trials[i]), y_of(y[i]));
     svg += fmt::format("<path d=\"M60 {}V{}H480\" fill=\"none\" stroke=\"#111\"/>", top, top + 110);
     svg += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"#111\" stroke-width=\"2\"/>", points);
     svg += fmt::format("<text x=\"54\" y=\"{}\" text-anchor=\"end\">{}</text>", top + 10, high);
-    svg += fmt::format("<text x=\"54\" y=\"{}\" text-anchor=\"end\">0</text>", top + 110);
+    svg += fmt::format("<text x=\"54\" y=\"{}\" text-anchor=\"end\">{}</text>", top + 110, low);
     return svg + fmt::format("<text x=\"300\" y=\"{}\">{}</text>", top + 14, name);
   };
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 500 300\" width=\"500\" height=\"300\" role=\"img\" "
          "aria-label=\"loss falls and B and W_out align as trials go on\" font-family=\"sans-serif\" font-size=\"13\">" +
-         panel(10, 0.4, loss, "loss a step") + panel(150, 1, cosine, "cosine of B and W_out") +
+         panel(10, 0.01, 1, loss, "loss a step") + panel(150, 0, 1, cosine, "cosine of B and W_out") +
          fmt::format("<text x=\"480\" y=\"280\" text-anchor=\"end\">trial {}</text></svg>", trials.back());
 }
 

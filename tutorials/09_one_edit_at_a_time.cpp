@@ -384,6 +384,7 @@ LESSON(9, "Masks, and one edit at a time") {
        "unroll edit \"J = 2-step mask; feedback = sign\"\n"
        "unroll edit \"cut = after 5; future = predicted\"\n"
        "unroll edit");
+  for (const char* text : {"J = leak; feedback = random", "J = 2-step mask; feedback = sign", "cut = after 5; future = predicted"}) expect("an edit", !rnn::to_string(rnn::parse_edit(text)).empty());
   //% It shows what is left of the credit, where the gradient points, what it costs, and its name, if it has one.
   //%ja 自分の学習則を一つ作り，`unroll edit` で確かめてみよう．
 
