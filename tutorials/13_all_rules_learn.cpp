@@ -193,8 +193,8 @@ LESSON(13, "All rules learn the Add task") {
     for (const char* biased : {"snap", "rflo", "kernl", "dni"}) expect("local ones more than the readout alone", loss[biased] < loss["readout"] - 0.005);
     for (const char* noisy : {"uoro", "r-kf-rtrl", "node-perturbation"}) expect("the noisiest forget what the readout had", loss[noisy] > loss["readout"] + 0.05);
   }
-  //% Three groups: exact ones and KF-RTRL; local and predicting ones, better than a readout alone; and three that do *worse* than not learning at
-  //% all. Keep those in mind.
+  //% Three groups: exact ones and KF-RTRL; local and predicting ones, better than a readout alone; and three that do *worse* than leaving the
+  //% recurrent weights alone. Keep those in mind.
 
   //% # While they learn
   //%hide
