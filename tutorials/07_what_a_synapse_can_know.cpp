@@ -442,12 +442,12 @@ LESSON(7, "What a synapse can know") {
   ask("With 1/(2T) in place of 1/2, how many times smaller is the gradient?", 12, 0.0);
   //%hide
   {
-    const auto& [its_net, shown] = plain;
+    const auto& its_net = plain.net;
     const auto mean = [&](const auto& b) {  // of the losses, as b_rec moves
       using S = typename std::decay_t<decltype(b)>::Scalar;
       auto moving = rnn::cast<S>(its_net);
       moving.parameters.b_rec = b;
-      return S(rnn::run(moving, rnn::cast<S>(shown)).losses.sum() / 12);
+      return S(rnn::run(moving, rnn::cast<S>(plain.sequence)).losses.sum() / 12);
     };
     const Vector of_mean = ad::gradient(mean, its_net.parameters.b_rec), of_sum = in_time.col(8);
     show("|gradient by b_rec| of the sum", of_sum.norm(), "of the mean", of_mean.norm());

@@ -380,7 +380,7 @@ LESSON(8, "Feedback that need not be symmetric") {
   show(ends);
   expect("at rest and on the wrong side: worse than silence", rest[0] > 0.328);
   expect("at a right angle: little is learned", rest[1] > 0.15);
-  for (std::size_t i : {2, 3}) expect("60 degrees are near enough", rest[i] < 0.06);
+  for (const double loss : {rest[2], rest[3]}) expect("60 degrees are near enough", loss < 0.06);
   expect("even from the wrong side W_out comes round", turned_to[0] > 0);
   //%show
   //% At rest, what matters is where $B$ is: on the wrong side it ruins the network, at a right angle it teaches little or nothing, 60
