@@ -394,10 +394,10 @@ LESSON(7, "What a synapse can know") {
     return recurrent(rules::learn(rule, g.net, g.sequence).gradient);
   });
   edit_row("one step", "0", "J = none");
-  std::string small = "rule                left of J_t              multi-  keeps   cosine at alpha =\n"
-                      "                                         plications            .1     .4      1\n";
+  std::string small = fmt::format("{:<19}{:<21}{:>9}{:>6}   cosine at alpha =\n", "rule", "left of J_t", "multi-", "keeps") +
+                      fmt::format("{:>49}{:>14}{:>7}{:>7}\n", "plications", "0.1", "0.4", "1");
   for (const auto& line : rows)
-    small += fmt::format("{:<20}{:<22}{:>9.0f}{:>7.0f}{:>8.3f}{:>7.3f}{:>7.3f}\n", line.name, line.J, line.cost.multiplications, line.cost.held,
+    small += fmt::format("{:<19}{:<21}{:>9.0f}{:>6.0f}{:>8.3f}{:>7.3f}{:>7.3f}\n", line.name, line.J, line.cost.multiplications, line.cost.held,
                          line.cosines[0], line.cosines[1], line.cosines[2]);
   //%show
   ask("At alpha = 1, which other row must RFLO agree with? 1: RTRL, 2: SnAp-1, 3: one step", 3, 0.0, "what is its decay then?");
@@ -467,6 +467,6 @@ LESSON(7, "What a synapse can know") {
   //%
   //% And the terms that were dropped: must it be all of them? That is lesson 9. Try it now, in the terminal:
   show("unroll edit \"J = leak\"     RFLO: what is left of the credit\n"
-       "unroll rules               what a synapse must know, for every rule");
+       "unroll rules               what a synapse must know, by rule");
   expect("the words are those of RFLO", rnn::names_of(rnn::parse_edit("J = leak"), 3).front() == "rflo");
 }
