@@ -1,6 +1,7 @@
 // Drawings that several lessons share, as SVG and as plain text.
 #include "tutorials/drawing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -71,21 +72,24 @@ Drawing credit_square(const Eigen::MatrixXd& sizes, Cut cut) {
   require_lower_triangle(sizes);
   const Eigen::Index n = sizes.rows();
   const double largest = sizes.maxCoeff(), cell = 56, tall = 34, left = 64, top = 44;
+  std::size_t width = 5;  // of a column of the plain text
+  for (Eigen::Index t = 0; t < n; ++t)
+    for (Eigen::Index s = 0; s <= t; ++s) width = std::max(width, short_text(sizes(t, s)).size() + 1);
   std::string plain = " t\\s", drawn = svg_text(left, 16, "use of the parameters at s (column)");
   drawn += fmt::format("<text transform=\"translate(16 {}) rotate(-90)\">loss at t (row)</text>",
                        top + tall * static_cast<double>(n) / 2 + 44);
   const auto at = [](Eigen::Index i) { return static_cast<double>(i); };
   for (Eigen::Index s = 0; s < n; ++s) {
-    plain += fmt::format("{}{:>5}", cut.time > 0 && s == cut.time ? " " : "", s + 1);
+    plain += fmt::format("{}{:>{}}", cut.time > 0 && s == cut.time ? " " : "", s + 1, width);
     drawn += svg_text(left + cell * (at(s) + 0.5), top - 8, std::to_string(s + 1), "text-anchor=\"middle\"");
   }
   for (Eigen::Index t = 0; t < n; ++t) {
-    if (cut.time > 0 && t == cut.time) plain += "\n    " + std::string(static_cast<std::size_t>(5 * cut.time), '-') + "+";
+    if (cut.time > 0 && t == cut.time) plain += "\n    " + std::string(width * static_cast<std::size_t>(cut.time), '-') + "+";
     plain += fmt::format("\n{:>4}", t + 1);
     drawn += svg_text(left - 12, top + tall * (at(t) + 0.65), std::to_string(t + 1), "text-anchor=\"end\"");
     for (Eigen::Index s = 0; s <= t; ++s) {
       const std::string number = short_text(sizes(t, s));
-      plain += fmt::format("{}{:>5}", cut.time > 0 && s == cut.time ? "|" : "", number);
+      plain += fmt::format("{}{:>{}}", cut.time > 0 && s == cut.time ? "|" : "", number, width);
       // the square root lets small ones be told from none
       const double shade = largest > 0 ? std::sqrt(sizes(t, s) / largest) : 0;
       const int gray = static_cast<int>(std::lround(255 - 225 * shade));
