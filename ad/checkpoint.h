@@ -80,17 +80,20 @@ class Reversal {
   /// Bytes that do not grow with time: `begun` on the tape before the first step, and room for products that wait.
   std::size_t fixed(std::size_t begun) const {
     std::size_t numbers = 4 * delta_.size() + 3 * theta_.size();
-    for (std::size_t i = 0; i < factors_.size(); ++i)
-      if (const Block& W = tape_.blocks()[i]; W.uses > 0 || W.cols > 1)
-        numbers += std::size_t{AffineRule::narrow} * (W.rows + W.cols) + std::size_t{W.rows} * W.cols;
-    return 2 * begun + numbers * sizeof(double);
+    std::size_t waiting = 0;
+    for (const Block& W : tape_.blocks().first(uses_.size())) {
+      if (W.factor == 0) waiting += Uses<>::bytes(W.rows, W.cols);  // perhaps used by a later step
+      for (Id f = W.factor; f != 0; f = M::factor(tape_, f - 1).next)
+        waiting += Uses<>::bytes(M::factor(tape_, f - 1).rows, M::factor(tape_, f - 1).cols);
+    }
+    return 2 * begun + waiting + numbers * sizeof(double);
   }
 
   /// A new recording at the state after step t. The parameters' matrices are its first blocks.
   void begin(const double* state, Index t) {
     tape_.clear();
     put_on(tape_, theta_like_, theta_on_tape_, theta_.data());
-    factors_.resize(tape_.blocks().size());
+    uses_.resize(tape_.blocks().size());
     put_on(tape_, state_like_, start_, state);
     state_ = start_;
     from_ = t_ = t;
@@ -112,8 +115,6 @@ class Reversal {
     if constexpr (!std::is_same_v<Part, Var>)
       if (part.rows() != like.rows() || part.cols() != like.cols())
         refuse("the state is " + shape(part) + " after step " + std::to_string(t_) + ", but h_0 is " + shape(like));
-    if constexpr (std::is_same_v<Part, VarMatrix>)
-      if (part.id() % 8 != 0) part = 1.0 * part;  // a view: the bits of a sum depend on where in a cache line it stands
   }
   /// Records steps up to `until`, at most, while `more()`; the state reached goes to `to`.
   template <class More>
@@ -121,8 +122,6 @@ class Reversal {
     if (!std::exchange(begun_, false)) begin(state, t);
     while (t_ < until && more()) take_step();
     for_each_run(tape_, state_, [&](Id, const double* x, Index n) { to = std::copy_n(x, n, to); });
-    if (new_)
-      for (std::size_t i = 0; i < factors_.size(); ++i) factors_[i].count += tape_.blocks()[i].uses;
   }
 
   /// From the state before segment k to that before segment `end`. This is recorded too, and forgotten piece by piece:
@@ -152,22 +151,18 @@ class Reversal {
     if (sum_.id() != 0) adjoint_[sum_.id()] = 1;
     seed(state_, delta_);
     seed(theta_on_tape_, gradient_);
-    for (Id i = 0; i < factors_.size(); ++i) {
-      Block& W = M::block(tape_, i);
-      W.gather = nullptr;
-      W.uses = factors_[i].count;  // as many as on one tape
-    }
+    for (Id i = 0; i < uses_.size(); ++i) M::block(tape_, i).gather = nullptr;
     tape_.sweep_down(adjoint_.data(), tape_.length());
-    for (Id i = 0; i < factors_.size(); ++i) {
-      factors_[i].uses.collect(tape_, tape_.blocks()[i], adjoint_.data());
-      if (k == 0) factors_[i].uses.finish(tape_.blocks()[i], adjoint_.data());
+    for (Id i = 0; i < uses_.size(); ++i) {
+      uses_[i].collect(tape_, tape_.blocks()[i], adjoint_.data());
+      if (k == 0) uses_[i].finish(tape_.blocks()[i], adjoint_.data());
     }
     read_adjoints(theta_on_tape_, gradient_);
     read_adjoints(start_, delta_);
 
-    std::size_t numbers = states_.size() + 4 * delta_.size() + 2 * theta_.size();
-    for (const Factor& f : factors_) numbers += f.uses.G.size() + f.uses.X.size() + f.uses.sum.size();
-    use_.bytes = std::max(use_.bytes, held() + numbers * sizeof(double));
+    std::size_t bytes = held() + (states_.size() + 4 * delta_.size() + 2 * theta_.size()) * sizeof(double);
+    for (const Uses<>& u : uses_) bytes += u.bytes();
+    use_.bytes = std::max(use_.bytes, bytes);
   }
   void seed(const auto& on_tape, const Numbers& adjoints) {
     const double* from = adjoints.data();
@@ -183,12 +178,6 @@ class Reversal {
     });
   }
 
-  /// A matrix of the parameters: its uses as a factor that wait to be multiplied, and how many there are in all.
-  struct Factor {
-    AffineRule::Uses uses;
-    Id count = 0;
-  };
-
   const Index T_;
   const Step& step_;
   const Theta& theta_like_;
@@ -203,7 +192,7 @@ class Reversal {
   Index seen_ = 0;                   // steps that have been computed at least once
   bool new_ = true, begun_ = false;  // this recording is of steps not seen before; it holds step 1 already
   double loss_ = 0;                  // of all steps seen
-  std::vector<Factor> factors_;
+  std::vector<Uses<>> uses_;         // of the parameters' matrices, one by one
   MemoryUse use_;
 };
 

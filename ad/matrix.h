@@ -1,806 +1,976 @@
 // A whole vector or matrix as one entry of the tape: products, sums and elementwise functions at the speed of plain loops.
 //
 // A VarMatrix is a run of consecutive variables; its values and its adjoints are contiguous, and element (i, j) is an
-// ordinary Var. Each operation below is a rule: value where it is recorded, pullback and pushforward side by side. Plain
-// matrices take part without being recorded. Products with one matrix are remembered, and their part of its adjoint is
-// added with few large matrix products when the sweep comes to the matrix itself.
+// ordinary Var. Each operation below is a rule: value, pullback and pushforward side by side. Plain matrices take part
+// without being recorded. Products with one matrix are remembered, and their part of its adjoint is added with few large
+// matrix products when the sweep comes to the matrix itself.
 #pragma once
 
 #include <Eigen/Cholesky>
-#include <initializer_list>
+#include <tuple>
 
 #include "ad/kernels.h"
-#include "ad/matrices.h"
+#include "ad/seeds.h"
 
 namespace ad {
 
-/// A product of matrices that waits for the sum it is a term of, and a sum of such products and vectors.
-class Affine;
-/// s x, waiting for the sum it is a term of.
-struct Scaled;
+class VarMatrix;
+
+/// What one may do with a matrix, and with what waits to become one: a sum, a product, a transpose.
+template <class X>
+struct MatrixOperations {
+  Var sum() const;
+  Var mean() const;
+  Var squaredNorm() const;
+  template <std::convertible_to<VarMatrix> Z>
+  Var dot(const Z& z) const;
+  template <std::convertible_to<VarMatrix> Z>
+  VarMatrix cwiseProduct(const Z& z) const;
+  template <std::convertible_to<VarMatrix> Z>
+  VarMatrix cwiseQuotient(const Z& z) const;
+};
+template <class X>
+concept Recorded = std::derived_from<X, MatrixOperations<X>>;
+template <class X>
+concept PlainMatrix = requires { typename X::PlainObject; } && std::convertible_to<typename X::Scalar, double>;
+
+/// s_1 W_1 X_1 + ... + t_1 z_1 + ..., which waits to become one entry of the tape.
+template <int products, int summands>
+struct Sum;
+/// W^T, which waits for what it is multiplied with.
+struct Transposed;
 
 /// A vector (one column) or matrix of variables of the active tape, or of plain numbers (which have no derivative).
-/// Sizes that do not fit throw std::invalid_argument.
-class VarMatrix {
+/// Sizes that do not fit, and matrices of another or an earlier recording, throw std::invalid_argument.
+class VarMatrix : public MatrixOperations<VarMatrix> {
  public:
+  using Index = Eigen::Index;
+
   VarMatrix() = default;
   /// Plain numbers. They are copied to the active tape, not recorded.
-  template <class D>
-  VarMatrix(const Eigen::DenseBase<D>& plain) {
+  template <PlainMatrix D>
+  VarMatrix(const D& x) {
     Matrices::Tape& t = Matrices::active();
-    const Eigen::MatrixXd m = plain.derived().template cast<double>();
-    *this = VarMatrix(Matrices::add_numbers(t, m.data(), static_cast<std::size_t>(m.size())), static_cast<Id>(m.rows()),
-                      static_cast<Id>(m.cols()), Matrices::none, Matrices::generation(t));
+    *this = {Matrices::add_numbers(t, x), x.rows(), x.cols(), true, Matrices::generation(t)};
   }
-  inline VarMatrix(const Affine& sum);
-  inline VarMatrix(const Scaled& product);
+  /// One number, 1 x 1. In an elementwise function of two it is used for each element of the other. A Var stays itself.
+  VarMatrix(double x) : VarMatrix(Eigen::Matrix<double, 1, 1>(x)) {}
+  VarMatrix(const Var& x) {
+    Matrices::Tape& t = Matrices::active();
+    const Id id = Matrices::id(t, x);
+    *this = id == 0 ? VarMatrix(x.value()) : VarMatrix(id, 1, 1, false, Matrices::generation(t));
+  }
+  template <int products, int summands>
+  VarMatrix(const Sum<products, summands>& sum);
+  VarMatrix(const Transposed& x);
 
-  Eigen::Index rows() const { return rows_; }
-  Eigen::Index cols() const { return cols_; }
-  Eigen::Index size() const { return Eigen::Index{rows_} * cols_; }
-  bool is_plain() const { return owner_ == Matrices::none; }
+  Index rows() const { return rows_; }
+  Index cols() const { return cols_ & ~plain_bit; }
+  Index size() const { return rows() * cols(); }
+  bool is_plain() const { return (cols_ & plain_bit) != 0; }
   /// The id of element 0; the others follow, column by column.
   Id id() const { return first_; }
-  Matrices::ConstMap values() const { return {Matrices::data(tape("values"), first_, owner_), rows_, cols_}; }
+  /// Valid until the next operation is recorded.
+  Matrices::ConstMap values() const { return {Matrices::data(tape("values"), first_, is_plain()), rows(), cols()}; }
 
-  Var operator()(Eigen::Index i, Eigen::Index j = 0) const {
+  Var operator()(Index i, Index j = 0) const {
     const Matrices::Tape& t = tape("an element");
-    if (i < 0 || i >= rows_ || j < 0 || j >= cols_) refuse("element", i, j);
-    const Id at = first_ + static_cast<Id>(i) + static_cast<Id>(j) * rows_;
-    return is_plain() ? Var(Matrices::data(t, at, owner_)[0]) : Matrices::variable(t, at);
+    if (i < 0 || i >= rows() || j < 0 || j >= cols()) refuse("element", i, j);
+    const Id at = first_ + static_cast<Id>(j * rows() + i);
+    return is_plain() ? Var(*Matrices::data(t, at, true)) : Matrices::variable(t, at);
   }
-  Var operator[](Eigen::Index i) const { return (*this)(i); }
+  Var operator[](Index i) const { return (*this)(i); }
 
   // views: the same variables, nothing recorded
-  VarMatrix middleCols(Eigen::Index j, Eigen::Index n) const {
-    if (j < 0 || n < 0 || j + n > cols_) refuse("columns", j, n);
-    return {first_ + static_cast<Id>(j) * rows_, rows_, static_cast<Id>(n), owner_, generation_};
+  VarMatrix middleCols(Index j, Index n) const {
+    if (j < 0 || n < 0 || j + n > cols()) refuse("columns", j, n);
+    return part(j * rows(), rows(), n);
   }
-  VarMatrix col(Eigen::Index j) const { return middleCols(j, 1); }
-  VarMatrix segment(Eigen::Index i, Eigen::Index n) const {
-    if (cols_ != 1 || i < 0 || n < 0 || i + n > rows_) refuse("segment", i, n);
-    return {first_ + static_cast<Id>(i), static_cast<Id>(n), 1, owner_, generation_};
+  VarMatrix col(Index j) const { return middleCols(j, 1); }
+  VarMatrix segment(Index i, Index n) const {
+    if (cols() != 1 || i < 0 || n < 0 || i + n > rows()) refuse("segment", i, n);
+    return part(i, n, 1);
   }
-  VarMatrix reshaped(Eigen::Index rows, Eigen::Index cols) const {
-    if (rows * cols != size()) refuse("shape", rows, cols);
-    return {first_, static_cast<Id>(rows), static_cast<Id>(cols), owner_, generation_};
+  VarMatrix reshaped(Index rows, Index cols) const {
+    if (rows < 0 || cols < 0 || rows * cols != size()) refuse("shape", rows, cols);
+    return part(0, rows, cols);
   }
 
-  // recorded
-  inline VarMatrix block(Eigen::Index i, Eigen::Index j, Eigen::Index rows, Eigen::Index cols) const;
-  inline VarMatrix transpose() const;
-  inline Var sum() const;
-  inline Var mean() const;
-  inline Var squaredNorm() const;
-  inline Var dot(const VarMatrix& z) const;
-  inline VarMatrix cwiseProduct(const VarMatrix& z) const;
-  inline VarMatrix cwiseQuotient(const VarMatrix& z) const;
+  /// The rows x cols elements from (i, j) on: a copy, recorded.
+  VarMatrix block(Index i, Index j, Index rows, Index cols) const;
+  /// As left factor of a product, and of a vector, nothing is recorded; elsewhere a copy is.
+  Transposed transpose() const;
+
+  template <class X>
+  VarMatrix& operator+=(const X& x) {
+    return *this = *this + x;
+  }
+  template <class X>
+  VarMatrix& operator-=(const X& x) {
+    return *this = *this - x;
+  }
 
   /// "3 x 2"
-  std::string shape() const { return std::to_string(rows_) + " x " + std::to_string(cols_); }
+  std::string shape() const { return std::to_string(rows()) + " x " + std::to_string(cols()); }
 
- private:
-  friend struct Matrices;
-  Id first_ = 0, rows_ = 0, cols_ = 0, owner_ = Matrices::none;
-  std::uint32_t generation_ = 0;
-
-  VarMatrix(Id first, Id rows, Id cols, Id owner, std::uint32_t generation)
-      : first_(first), rows_(rows), cols_(cols), owner_(owner), generation_(generation) {}
-
+  // --- for rules
+  VarMatrix(const Matrices::Tape& t, const Matrices::Block& b)
+      : VarMatrix(b.first, b.rows, b.cols, false, Matrices::generation(t)) {}
+  /// As an operand of a new block on t, with coefficient s.
+  [[gnu::always_inline]] BlockOperand operand(const Matrices::Tape& t, double s, bool transposed = false) const {
+    if (generation_ != Matrices::generation(t)) [[unlikely]]
+      stale(*this, "an operand");
+    return {first_, rows_, static_cast<Id>(cols()), is_plain(), transposed, s};
+  }
   const Matrices::Tape& tape(const char* what) const {
     const Matrices::Tape& t = Matrices::active();
     if (generation_ != Matrices::generation(t)) [[unlikely]]
-      throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + ": the " + shape() +
-                                  " matrix belongs to another tape or to an earlier recording");
+      stale(*this, what);
     return t;
   }
-  [[noreturn]] void refuse(const char* what, Eigen::Index i, Eigen::Index j) const {
+  std::uint32_t generation() const { return generation_; }
+
+ private:
+  static constexpr Id plain_bit = Id{1} << 31;
+  // 16 bytes: handed over in two registers
+  Id first_ = 0, rows_ = 0, cols_ = plain_bit;
+  std::uint32_t generation_ = 0;
+
+  VarMatrix(Id first, Index rows, Index cols, bool plain, std::uint32_t generation)
+      : first_(first),
+        rows_(static_cast<Id>(rows)),
+        cols_(static_cast<Id>(cols) | (plain ? plain_bit : 0)),
+        generation_(generation) {}
+  VarMatrix part(Index first, Index rows, Index cols) const {
+    return {first_ + static_cast<Id>(first), rows, cols, is_plain(), generation_};
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] static void stale(VarMatrix x, const char* what) {
+    throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + ": the " + x.shape() + " matrix " +
+                                (x.generation_ == 0 ? "was never recorded"
+                                                    : "belongs to another tape or to an earlier recording"));
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse(const char* what, Index i, Index j) const {
     throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " (" + std::to_string(i) + ", " +
                                 std::to_string(j) + ") of a " + shape() + " matrix");
   }
 };
 
-inline VarMatrix Matrices::whole(const Tape& t, const Block& b) {
-  return VarMatrix(b.first, b.rows, b.cols, static_cast<Id>(&b - t.store_.block.data()), t.generation());
-}
-inline Eigen::MatrixXd Matrices::derivatives(const Tape& t, const VarMatrix& x, bool adjoints) {
-  const Array<double>& d = adjoints ? t.store_.adjoint : t.store_.tangent;
-  if (x.generation_ != t.generation() || x.is_plain())
-    throw std::invalid_argument("ad::Tape: the derivative of a " + x.shape() +
-                                " matrix that was not recorded on this tape");
-  if (x.size() > 0) t.range(x.first_ + x.rows_ * x.cols_ - 1, d.size(), adjoints ? "adjoint" : "tangent");
-  return ConstMap(d.data() + x.first_, x.rows_, x.cols_);
-}
-inline void Matrices::add_operand(Tape& t, Block& b, const VarMatrix& x) {
-  x.tape("an operand");
-  t.store_.operand.push_back({x.first_, x.rows_, x.cols_, x.owner_, static_cast<Id>(&b - t.store_.block.data()), 0});
-  ++b.operands;
-}
-inline void Matrices::add_factor(Tape& t, Block& b, const VarMatrix& x,
-                                 void (*gather)(const Tape&, const Block&, double*)) {
-  add_operand(t, b, x);
-  if (x.is_plain()) return;
-  Block& owner = t.store_.block[x.owner_];
-  t.store_.operand.back().earlier = owner.last_use;
-  owner.last_use = static_cast<Id>(t.store_.operand.size());
-  ++owner.uses;
-  owner.gather = gather;
-}
+// --- rules -------------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
 using Tape = Matrices::Tape;
 using Block = Matrices::Block;
-using Directions = Panel<double>;
 using M = Matrices;
+using Eigen::Index;
 
-/// A recorded result. The tape is where the last block is.
-struct Recorder : Matrices {
-  Tape& t = Matrices::active();
-  Block& b;
-  Recorder(const Block::Rule& rule, Eigen::Index rows, Eigen::Index cols, std::initializer_list<const VarMatrix*> x,
-           Id behind = 0)
-      : b(open(t, rule, static_cast<Id>(rows), static_cast<Id>(cols), behind)) {
-    for (const VarMatrix* q : x) add_operand(t, b, *q);
-  }
-  const BlockOperand& in(Id k) const { return operands(t, b)[k]; }
-  VarMatrix matrix() const;
-  Var scalar() const { return variable(t, b.first); }
+/// A block in the hands of its rule.
+struct Call {
+  const Tape& t;
+  const Block& b;
+  const BlockOperand* q = M::operands(t, b);
+
+  Index rows() const { return b.rows; }
+  Index cols() const { return b.cols; }
+  Index size() const { return rows() * cols(); }
+  Index size(Index k) const { return Index{q[k].rows} * q[k].cols; }
+  const double* x(Index k) const { return M::data(t, q[k]); }
+  M::ConstMap X(Index k) const { return M::values(t, q[k]); }
+  double* y() const { return M::values(t, b).data(); }
+  M::Map Y() const { return M::values(t, b); }
 };
 
-[[noreturn]] inline void shapes(const char* what, const VarMatrix& x, const VarMatrix& z) {
-  throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " of a " + x.shape() + " and a " + z.shape() +
-                              " matrix");
-}
-inline void same_shape(const char* what, const VarMatrix& x, const VarMatrix& z) {
-  if (x.rows() != z.rows() || x.cols() != z.cols()) [[unlikely]]
-    shapes(what, x, z);
-}
+/// One column a direction.
+using Columns = Eigen::Map<Eigen::MatrixXd, 0, Eigen::OuterStride<>>;
+auto column(auto& d, Index k) { return d.data() + k * d.outerStride(); }
 
-/// The tangents of an operand in all directions of a panel: one column each.
-inline M::Strided tangents(const Directions& d, const BlockOperand& q) {
-  return {d.data + q.first, q.rows * q.cols, d.count, Eigen::OuterStride<>(static_cast<Eigen::Index>(d.stride))};
-}
-inline M::Strided tangents(const Directions& d, const Block& b) {
-  return {d.data + b.first, b.rows * b.cols, d.count, Eigen::OuterStride<>(static_cast<Eigen::Index>(d.stride))};
+bool any(const auto& d) {
+  for (Index k = 0; k < d.cols(); ++k)
+    for (Index i = 0; i < d.rows(); ++i)
+      if (d(i, k) != 0) return true;
+  return false;
 }
 
-// --- inputs ------------------------------------------------------------------------------------------------------------
-
-struct Input {
-  static void pullback(const Tape&, const Block&, double*) {}
-  static void pushforward(const Tape&, const Block&, Directions) {}  // holds its seed
-  static constexpr Block::Rule rule{"input", pullback, pushforward};
-};
-
-// --- sums of products: Y = W_1 X_1 + W_2 X_2 + ... + z_1 + ...  --------------------------------------------------------
-// dW += dY X^T (gathered), dX += W^T dY, dz += dY (summed over columns where z is one column beside several)
-
-struct AffineRule {
-  static constexpr Id narrow = 256;  // columns gathered for one product: also what makes results independent of cuts
-
-  static void value(const Tape& t, const Block& b) {
-    const BlockOperand* q = M::operands(t, b);
-    const BlockOperand* const z = q + 2 * b.extra;
-    const BlockOperand* const end = q + b.operands;
-    double* const y = M::values(t, b).data();
-    M::Map Y = M::values(t, b);
-    if (z == end)
-      Y.setZero();
-    else if (z->cols == b.cols)
-      std::copy(M::data(t, *z), M::data(t, *z) + Y.size(), y);
-    else
-      Y.colwise() = M::values(t, *z).col(0);
-    for (const BlockOperand* more = z + 1; more < end; ++more) {
-      if (more->cols == b.cols)
-        Y += M::values(t, *more);
-      else
-        Y.colwise() += M::values(t, *more).col(0);
-    }
-    for (; q < z; q += 2) {
-      if (b.cols == 1)
-        kernels::add_product(y, M::data(t, q[0]), b.rows, q->cols, M::data(t, q[1]));
-      else
-        Y.noalias() += M::values(t, q[0]) * M::values(t, q[1]);
-    }
-  }
-
+/// The sweeps over one block. R knows, of operand k: pull(c, k, g, a) adds to its adjoint a what the result's adjoint g
+/// makes of it; push(c, k, dx, dy) adds to the result's tangents dy what its tangents dx make of them. Where a derivative
+/// is zero as a whole nothing flows, whatever the partials are.
+template <class R>
+struct Rule {
   static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    const BlockOperand* const z = q + 2 * b.extra;
-    const M::Map G = M::of(adjoint, b);
-    for (const BlockOperand* s = z; s < M::operands(t, b) + b.operands; ++s) {
-      if (!M::active(*s)) continue;
-      if (s->cols == b.cols)
-        M::of(adjoint, *s) += G;
-      else
-        M::of(adjoint, *s).col(0) += G.rowwise().sum();
-    }
-    for (; q < z; q += 2) {
-      if (!M::active(q[1])) continue;
-      if (b.cols > 1)
-        M::of(adjoint, q[1]).noalias() += M::values(t, q[0]).transpose() * G;
-      else if (b.rows == 1)
-        M::of(adjoint, q[1]) += G(0, 0) * M::values(t, q[0]).transpose();
-      else if (const double* Wt = transposed(t, q[0]))
-        kernels::add_product(adjoint + q[1].first, Wt, q->cols, b.rows, G.data());
-      else
-        M::of(adjoint, q[1]).noalias() += M::values(t, q[0]).transpose() * G;
-    }
+    const Call c{t, b};
+    const double* g = adjoint + b.first;
+    if (!any(M::ConstVectorMap(g, c.size()))) return;
+    for (Id k = 0; k < b.operands; ++k)
+      if (M::active(c.q[k])) R::pull(c, k, g, adjoint + c.q[k].first);
   }
-  /// A small matrix that takes part often is transposed once a recording: its columns are then contiguous both ways.
-  static const double* transposed(const Tape& t, const BlockOperand& W) {
-    if (!M::active(W) || W.rows > 64) return nullptr;
-    const Block& owner = M::block(t, W.owner);
-    if (owner.uses < 4 || owner.first != W.first || owner.cols != W.cols) return nullptr;
-    if (owner.transposed == 0) {
-      owner.transposed = M::add_numbers(t, nullptr, std::size_t{W.rows} * W.cols) + 1;
-      M::Map(M::number(t, owner.transposed - 1), W.cols, W.rows) = M::values(t, W).transpose();
-    }
-    return M::number(t, owner.transposed - 1);
-  }
-
-  /// Uses of a matrix as a factor, from the last to the first: each has a part G X^T in its adjoint. Groups of at most
-  /// `narrow` columns are multiplied at once and summed apart from what else the adjoint is made of, so that a sweep may
-  /// be interrupted between two uses and taken up on another tape (ad/checkpoint.h), and gives the same bits.
-  struct Uses {
-    Array<double> G, X, sum;           // the columns that wait; the sum of the groups before
-    Id first = 0, rows = 0, cols = 0;  // the part of the matrix they are uses of
-    Eigen::Index waiting = 0;
-    bool summed = false;
-
-    void multiply(double* to, const double* g, const double* x, Eigen::Index n) {
-      if (n > 0) M::Map(to, rows, cols).noalias() += M::ConstMap(g, rows, n) * M::ConstMap(x, cols, n).transpose();
-      waiting = 0;
-    }
-    void add(const Block& W, const double* g, const double* x, Eigen::Index n) {
-      if (!summed) sum.assign(std::size_t{W.rows} * W.cols, 0.0);
-      summed = true;
-      multiply(sum.data() + (first - W.first), g, x, n);
-    }
-    void collect(const Tape& t, const Block& W, const double* adjoint) {
-      for (Id use = W.last_use; use != 0; use = M::operand_at(t, use - 1).earlier) {
-        const BlockOperand *q = &M::operand_at(t, use - 1), *x = q + 1;
-        const bool same = q->first == first && q->rows == rows && q->cols == cols;
-        if (waiting > 0 && (!same || waiting + x->cols > narrow)) add(W, G.data(), X.data(), waiting);
-        first = q->first, rows = q->rows, cols = q->cols;
-        const double *g = adjoint + M::block(t, q->user).first, *v = M::data(t, *x);
-        if (x->cols > narrow) {
-          add(W, g, v, x->cols);  // wide enough on its own
+  static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
+    const Call c{t, b};
+    const Eigen::OuterStride<> stride(static_cast<Index>(d.stride));
+    Columns dy(d.data + b.first, c.size(), d.count, stride);
+    constexpr bool one_by_one = requires { &R::template push_one_by_one<Call, Columns>; };
+    for (Id k = 0; k < b.operands; ++k) {
+      const BlockOperand& q = c.q[k];
+      if (q.plain) continue;
+      const Moves dx = d.seeds ? d.seeds->moves(d, q.first, c.size(k), !one_by_one)
+                               : Moves{.tangents = {d.data + q.first, c.size(k), d.count, stride}};
+      if (!dx.at_all) continue;
+      if constexpr (one_by_one)
+        if (dx.one_by_one) {
+          R::push_one_by_one(c, k, dx.column, dy);
           continue;
         }
-        G.resize(std::size_t{narrow} * rows);
-        X.resize(std::size_t{narrow} * cols);
-        std::copy(g, g + rows * x->cols, G.data() + waiting * rows);
-        std::copy(v, v + cols * x->cols, X.data() + waiting * cols);
-        waiting += x->cols;
-      }
+      if (any(dx.tangents)) R::push(c, k, dx.tangents, dy);
     }
-    void finish(const Block& W, double* adjoint) {
-      if (summed) {
-        add(W, G.data(), X.data(), waiting);
-        M::flat(adjoint, W) += kernels::ConstVectorMap(sum.data(), W.rows * W.cols);
-      } else if (waiting > 0) {
-        multiply(adjoint + first, G.data(), X.data(), waiting);
-      }
-      waiting = 0, summed = false;
+  }
+  static constexpr Block::Rule rule{R::name, pullback, pushforward};
+};
+
+struct Input {
+  static constexpr const char* name = "input";
+  static void pull(const auto&, Index, const double*, double*) {}
+  static void push(const auto&, Index, const auto&, auto&) {}
+};
+
+// --- Y = s_1 W_1 X_1 + s_2 W_2 X_2 + ... + t_1 z_1 + ..., each W perhaps transposed ------------------------------------
+// dX += s W^T dY; dW += s dY X^T, gathered; dz += t dY, summed over columns where z is one column beside several
+
+struct Linear {
+  static constexpr const char* name = "affine";
+
+  static bool in_product(const auto& c, Index k) { return k < 2 * Index{c.b.extra}; }
+
+  static void value(const auto& c) {
+    double* const y = c.y();
+    const Index n = 2 * Index{c.b.extra};
+    if (n == c.b.operands || c.q[n].cols != c.b.cols) std::fill_n(y, c.size(), 0.0);
+    for (Index k = n; k < c.b.operands; ++k) {
+      const BlockOperand& z = c.q[k];
+      if (z.cols != c.b.cols)
+        for (Index j = 0; j < c.cols(); ++j) kernels::add(y + j * c.rows(), z.s, c.x(k), c.rows());
+      else if (k == n)
+        kernels::set(y, z.s, c.x(k), c.size());
+      else
+        kernels::add(y, z.s, c.x(k), c.size());
     }
-  };
-  /// When the sweep comes to W: all uses lie later on the tape.
-  static void gather(const Tape& t, const Block& W, double* adjoint) {
-    static thread_local Uses uses;
-    uses.waiting = 0, uses.summed = false;
-    uses.collect(t, W, adjoint);
-    uses.finish(W, adjoint);
+    for (Index k = 0; k < n; k += 2) add_product(c, y, c.q[k], c.q[k].transposed, c.x(k + 1));
   }
 
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    const BlockOperand* const z = q + 2 * b.extra;
-    for (Id k = 0; k < d.count; ++k) {
-      double* const tangent = d.data + k * d.stride;
-      M::Map dY = M::of(tangent, b);
-      for (const BlockOperand* s = z; s < M::operands(t, b) + b.operands; ++s) {
-        if (!M::active(*s)) continue;
-        if (s->cols == b.cols)
-          dY += M::of(tangent, *s);
+  static void pull(const auto& c, Index k, const double* g, double* a) {
+    const BlockOperand& q = c.q[k];
+    if (in_product(c, k)) {
+      if (k % 2 == 1)
+        add_product(c, a, c.q[k - 1], !c.q[k - 1].transposed, g);
+      else if (q.factor == 0)  // else gathered
+        add_outer(a, q, g, c.x(k + 1), c.cols());
+    } else if (q.cols == c.b.cols) {
+      kernels::add(a, q.s, g, c.size());
+    } else {
+      for (Index j = 0; j < c.cols(); ++j) kernels::add(a, q.s, g + j * c.rows(), c.rows());
+    }
+  }
+
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
+    const BlockOperand &q = c.q[k], &W = c.q[k - k % 2];
+    if (!in_product(c, k)) {
+      for (Index i = 0; i < dy.rows(); i += dx.rows()) dy.middleRows(i, dx.rows()) += q.s * dx;
+    } else if (k % 2 == 1 && c.cols() == 1) {  // all directions at once
+      if (W.transposed)
+        dy.noalias() += W.s * (c.X(k - 1).transpose() * dx);
+      else
+        dy.noalias() += W.s * (c.X(k - 1) * dx);
+    } else {
+      for (Index d = 0; d < dy.cols(); ++d) {
+        auto dY = dy.col(d).reshaped(c.rows(), c.cols());
+        if (k % 2 == 1) {
+          add_product(c, column(dy, d), W, W.transposed, column(dx, d));
+        } else {
+          const auto dW = dx.col(d).reshaped(q.rows, q.cols);
+          if (W.transposed)
+            dY.noalias() += W.s * (dW.transpose() * c.X(k + 1));
+          else
+            dY.noalias() += W.s * (dW * c.X(k + 1));
+        }
+      }
+    }
+  }
+  /// Element e = (i, j) of operand k moves alone in direction column + e: then so does one row or column of Y, or one
+  /// element.
+  template <class C, class D>
+  static void push_one_by_one(const C& c, Index k, Index column, D& dy) {
+    const BlockOperand &q = c.q[k], &W = c.q[k - k % 2];
+    const Index first = std::max<Index>(0, -column), last = std::min(c.size(k), dy.cols() - column);
+    for (Index e = first; e < last; ++e) {
+      auto dY = dy.col(column + e).reshaped(c.rows(), c.cols());
+      const Index i = e % q.rows, j = e / q.rows;
+      if (!in_product(c, k)) {
+        for (Index l = j; l < c.cols(); l += q.cols) dY(i, l) += q.s;
+      } else if (k % 2 == 0) {
+        const auto X = c.X(k + 1);
+        if (W.transposed)
+          dY.row(j) += W.s * X.row(i);
         else
-          dY.colwise() += M::of(tangent, *s).col(0);
+          dY.row(i) += W.s * X.row(j);
+      } else if (W.transposed) {
+        dY.col(j) += W.s * c.X(k - 1).row(i).transpose();
+      } else {
+        dY.col(j) += W.s * c.X(k - 1).col(i);
       }
-      for (const BlockOperand* p = q; p < z; p += 2) {
-        if (M::active(p[0])) dY.noalias() += M::of(tangent, p[0]) * M::values(t, p[1]);
-        if (M::active(p[1])) dY.noalias() += M::values(t, p[0]) * M::of(tangent, p[1]);
-      }
     }
   }
-  static constexpr Block::Rule rule{"affine", pullback, pushforward};
-};
 
-// --- s x + t z ---------------------------------------------------------------------------------------------------------
-
-struct Combination {
-  static void value(const Tape& t, const Block& b) {
-    const BlockOperand* q = M::operands(t, b);
-    if (b.operands == 1)
-      M::flat(t, b) = b.s * M::flat(t, q[0]);
+  /// y += s W x, or s W^T x, for all columns of x.
+  [[gnu::always_inline]] static void add_product(const auto& c, double* y, const BlockOperand& W, bool transpose,
+                                                 const double* x) {
+    const double* A = M::data(c.t, W);
+    if (c.cols() != 1)
+      add_products(M::values(c.t, W), y, W.s, transpose, x, c.cols());
+    else if (transpose)
+      kernels::add_transposed_product<double>(y, A, W.rows, W.cols, x, W.s);
     else
-      M::flat(t, b) = b.s * M::flat(t, q[0]) + b.t * M::flat(t, q[1]);
+      kernels::add_product<double>(y, A, W.rows, W.cols, x, W.s);
   }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    if (M::active(q[0])) M::flat(adjoint, q[0]) += b.s * M::flat(adjoint, b);
-    if (b.operands == 2 && M::active(q[1])) M::flat(adjoint, q[1]) += b.t * M::flat(adjoint, b);
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    auto dy = tangents(d, b);
-    if (M::active(q[0])) dy += b.s * tangents(d, q[0]);
-    if (b.operands == 2 && M::active(q[1])) dy += b.t * tangents(d, q[1]);
-  }
-  static constexpr Block::Rule rule{"combination", pullback, pushforward};
-};
-
-// --- element by element: every function of the table -------------------------------------------------------------------
-
-template <class Row>
-struct Unary {
-  static void value(const Tape& t, const Block& b) {
-    const double* x = M::data(t, M::operands(t, b)[0]);
-    double* y = M::values(t, b).data();
-    const Eigen::Index n = Eigen::Index{b.rows} * b.cols;
-    if constexpr (Row::op == Op::tanh)
-      kernels::tanh(x, y, n);
+  [[gnu::noinline]] static void add_products(const auto& A, double* y, double s, bool transpose, const double* x,
+                                             Index cols) {
+    if (transpose)
+      M::Map(y, A.cols(), cols).noalias() += s * (A.transpose() * M::ConstMap(x, A.rows(), cols));
     else
-      for (Eigen::Index i = 0; i < n; ++i) y[i] = Row::value(x[i]);
+      M::Map(y, A.rows(), cols).noalias() += s * (A * M::ConstMap(x, A.cols(), cols));
   }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    if (!M::active(q)) return;
-    const double *x = M::data(t, q), *y = M::values(t, b).data(), *g = adjoint + b.first;
-    double* a = adjoint + q.first;
-    const Eigen::Index n = Eigen::Index{b.rows} * b.cols;
-    if constexpr (Row::op == Op::tanh)
-      M::flat(adjoint, q).array() += M::flat(adjoint, b).array() * (1 - M::flat(t, b).array().square());
-    else
-      for (Eigen::Index i = 0; i < n; ++i) a[i] += flow(Row::dx(x[i], y[i]), g[i]);
+  /// dW += s G X^T, or s X G^T where W takes part transposed: of a single row or column, as a rule.
+  static void add_outer(double* a, const BlockOperand& W, const double* g, const double* x, Index cols) {
+    if (W.transposed) std::swap(g, x);
+    for (Index n = 0; n < cols; ++n, g += W.rows, x += W.cols)
+      if (W.rows == 1)
+        kernels::add(a, W.s * *g, x, W.cols);
+      else
+        for (Index j = 0; j < W.cols; ++j) kernels::add(a + j * W.rows, W.s * x[j], g, W.rows);
   }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    auto dy = tangents(d, b);
-    if (!M::active(q)) return;
-    const auto dx = tangents(d, q);
-    const double *x = M::data(t, q), *y = M::values(t, b).data();
-    for (Eigen::Index i = 0; i < dy.rows(); ++i) {
-      const double p = Row::dx(x[i], y[i]);
-      for (Eigen::Index k = 0; k < dy.cols(); ++k) dy(i, k) += flow(p, dx(i, k));
-    }
-  }
-  static constexpr Block::Rule rule{op_text(Row::op).name.data(), pullback, pushforward};
+
+  /// When the sweep comes to W: all uses lie later on the tape.
+  template <class T>
+  static void gather(const Tape& t, const Block& W, T* adjoint);
 };
 
-template <class Row>
-struct Binary {
-  static void value(const Tape& t, const Block& b) {
-    const BlockOperand* q = M::operands(t, b);
-    const double *x = M::data(t, q[0]), *z = M::data(t, q[1]);
-    double* y = M::values(t, b).data();
-    for (Eigen::Index i = 0, n = Eigen::Index{b.rows} * b.cols; i < n; ++i) y[i] = Row::value(x[i], z[i]);
-  }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    const double *x = M::data(t, q[0]), *z = M::data(t, q[1]), *y = M::values(t, b).data(), *g = adjoint + b.first;
-    const Eigen::Index n = Eigen::Index{b.rows} * b.cols;
-    if (M::active(q[0]))
-      for (Eigen::Index i = 0; i < n; ++i) adjoint[q[0].first + i] += flow(Row::dx(x[i], z[i], y[i]), g[i]);
-    if (M::active(q[1]))
-      for (Eigen::Index i = 0; i < n; ++i) adjoint[q[1].first + i] += flow(Row::dz(x[i], z[i], y[i]), g[i]);
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    const double *x = M::data(t, q[0]), *z = M::data(t, q[1]), *y = M::values(t, b).data();
-    auto dy = tangents(d, b);
-    for (Eigen::Index i = 0; i < dy.rows(); ++i)
-      for (Eigen::Index k = 0; k < dy.cols(); ++k) {
-        if (M::active(q[0])) dy(i, k) += flow(Row::dx(x[i], z[i], y[i]), tangents(d, q[0])(i, k));
-        if (M::active(q[1])) dy(i, k) += flow(Row::dz(x[i], z[i], y[i]), tangents(d, q[1])(i, k));
-      }
-  }
-  static constexpr Block::Rule rule{op_text(Row::op).name.data(), pullback, pushforward};
-};
-
-// --- one number of a matrix --------------------------------------------------------------------------------------------
-
-struct Sum {  // y = s sum x
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    if (M::active(q)) M::flat(adjoint, q).array() += b.s * adjoint[b.first];
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    auto dy = tangents(d, b);
-    if (M::active(q)) dy += b.s * tangents(d, q).colwise().sum();
-  }
-  static constexpr Block::Rule rule{"sum", pullback, pushforward};
-};
-
-struct Dot {  // y = s x . z; x . x too
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    const double g = b.s * adjoint[b.first];
-    if (M::active(q[0])) M::flat(adjoint, q[0]) += g * M::flat(t, q[1]);
-    if (M::active(q[1])) M::flat(adjoint, q[1]) += g * M::flat(t, q[0]);
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    auto dy = tangents(d, b);
-    if (M::active(q[0])) dy += b.s * M::flat(t, q[1]).transpose() * tangents(d, q[0]);
-    if (M::active(q[1])) dy += b.s * M::flat(t, q[0]).transpose() * tangents(d, q[1]);
-  }
-  static constexpr Block::Rule rule{"dot", pullback, pushforward};
-};
-
-struct SquaredDistance {  // y = s |x - z|^2
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    const double g = 2 * b.s * adjoint[b.first];
-    if (M::active(q[0])) M::flat(adjoint, q[0]) += g * (M::flat(t, q[0]) - M::flat(t, q[1]));
-    if (M::active(q[1])) M::flat(adjoint, q[1]) -= g * (M::flat(t, q[0]) - M::flat(t, q[1]));
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    auto dy = tangents(d, b);
-    const Eigen::RowVectorXd r = 2 * b.s * (M::flat(t, q[0]) - M::flat(t, q[1])).transpose();
-    if (M::active(q[0])) dy += r * tangents(d, q[0]);
-    if (M::active(q[1])) dy -= r * tangents(d, q[1]);
-  }
-  static constexpr Block::Rule rule{"squared_distance", pullback, pushforward};
-};
-
-/// y_j = log sum_i exp x_ij, column by column, the largest taken out first. The softmax is kept behind the result.
-struct LogSumExp {
-  static M::Map softmax(const Tape& t, const Block& b) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    return {M::values(t, b).data() + b.cols, q.rows, q.cols};
-  }
-  static void value(const Tape& t, const Block& b) {
-    const M::ConstMap x = M::values(t, M::operands(t, b)[0]);
-    M::Map p = softmax(t, b), y = M::values(t, b);
-    for (Eigen::Index j = 0; j < x.cols(); ++j) {
-      const double largest = x.col(j).maxCoeff();
-      p.col(j) = (x.col(j).array() - largest).exp();
-      const double sum = p.col(j).sum();
-      p.col(j) /= sum;
-      y(0, j) = largest + std::log(sum);
-    }
-  }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    if (M::active(q)) M::of(adjoint, q) += softmax(t, b) * M::of(adjoint, b).row(0).asDiagonal();
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    for (Id k = 0; k < d.count; ++k) {
-      double* tangent = d.data + k * d.stride;
-      if (M::active(q)) M::of(tangent, b) += (softmax(t, b).cwiseProduct(M::of(tangent, q))).colwise().sum();
-    }
-  }
-  static constexpr Block::Rule rule{"log_sum_exp", pullback, pushforward};
-};
-
-/// x times one number of the tape.
-struct ScaledByVariable {
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    const auto g = M::flat(adjoint, b);
-    adjoint[b.extra] += g.dot(M::flat(t, q));
-    if (M::active(q)) M::flat(adjoint, q) += b.s * g;
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand& q = M::operands(t, b)[0];
-    auto dy = tangents(d, b);
-    for (Id k = 0; k < d.count; ++k) dy.col(k) += d.data[k * d.stride + b.extra] * M::flat(t, q);
-    if (M::active(q)) dy += b.s * tangents(d, q);
-  }
-  static constexpr Block::Rule rule{"scaled", pullback, pushforward};
-};
-
-// --- rearranged --------------------------------------------------------------------------------------------------------
-
-/// Each element of the result is one variable from somewhere: transposes, blocks, concatenations, Vars made a matrix.
-/// Behind the result nothing; the ids stand among the tape's plain numbers.
-struct Gathered {
-  static Id source(const Tape& t, const Block& b, Eigen::Index i) { return static_cast<Id>(M::number(t, b.extra)[i]); }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    for (Eigen::Index i = 0, n = Eigen::Index{b.rows} * b.cols; i < n; ++i)
-      if (const Id id = source(t, b, i)) adjoint[id] += adjoint[b.first + i];
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    for (Id k = 0; k < d.count; ++k) {
-      double* const tangent = d.data + k * d.stride;
-      for (Eigen::Index i = 0, n = Eigen::Index{b.rows} * b.cols; i < n; ++i)
-        tangent[b.first + i] += tangent[source(t, b, i)];
-    }
-  }
-  static constexpr Block::Rule rule{"gathered", pullback, pushforward};
-};
-
-// --- X = A^-1 B with A symmetric and positive definite -----------------------------------------------------------------
-// dB += A^-1 dX, dA -= A^-1 dX X^T
-
-struct CholeskySolve {
-  static Eigen::LLT<Eigen::MatrixXd> factorized(const Tape& t, const Block& b) {
-    return Eigen::LLT<Eigen::MatrixXd>(M::values(t, M::operands(t, b)[0]));
-  }
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
-    const BlockOperand* q = M::operands(t, b);
-    const Eigen::MatrixXd L = factorized(t, b).solve(M::of(adjoint, b));
-    if (M::active(q[1])) M::of(adjoint, q[1]) += L;
-    if (M::active(q[0])) M::of(adjoint, q[0]).noalias() -= L * M::values(t, b).transpose();
-  }
-  static void pushforward(const Tape& t, const Block& b, Directions d) {
-    const BlockOperand* q = M::operands(t, b);
-    const auto llt = factorized(t, b);
-    for (Id k = 0; k < d.count; ++k) {
-      double* tangent = d.data + k * d.stride;
-      Eigen::MatrixXd R = Eigen::MatrixXd::Zero(b.rows, b.cols);
-      if (M::active(q[1])) R += M::of(tangent, q[1]);
-      if (M::active(q[0])) R -= M::of(tangent, q[0]) * M::values(t, b);
-      M::of(tangent, b) += llt.solve(R);
-    }
-  }
-  static constexpr Block::Rule rule{"cholesky_solve", pullback, pushforward};
-};
-
-inline VarMatrix Recorder::matrix() const { return Matrices::whole(t, b); }
-
-}  // namespace detail
-
-// --- what one writes ---------------------------------------------------------------------------------------------------
-
-/// An independent matrix or vector of variables on this tape.
-inline VarMatrix input(Matrices::Tape& t, const Eigen::MatrixXd& m, const std::string& name = {}) {
-  Matrices::Block& b = Matrices::open(t, detail::Input::rule, static_cast<Id>(m.rows()), static_cast<Id>(m.cols()));
-  Matrices::values(t, b) = m;
-  if (!name.empty()) Matrices::name(t, b, name);
-  return Matrices::whole(t, b);
-}
-
-class Affine {
+/// Uses of a matrix as left factor, from the last to the first: each has a part s G X^T in its adjoint. Groups of at most
+/// `narrow` columns are multiplied at once and summed apart from what else the adjoint is made of, so that a sweep may be
+/// interrupted between two uses and taken up on another tape (ad/checkpoint.h), and gives the same bits.
+template <class T = double>
+class Uses {
  public:
-  static constexpr int most = 4;  // products, and summands, of one entry; a longer sum is several
-  Affine(const VarMatrix& W, const VarMatrix& X) : products_(1), factor_{W, X} {
-    if (W.cols() != X.rows()) detail::shapes("product", W, X);
-  }
-  Affine(const VarMatrix& z) : summands_(1), summand_{z} {}
+  static constexpr Index narrow = 256;
 
-  Eigen::Index rows() const { return products_ > 0 ? factor_[0].rows() : summand_[0].rows(); }
-  Eigen::Index cols() const {
-    Eigen::Index n = products_ > 0 ? factor_[1].cols() : 1;
-    for (int i = 0; i < summands_; ++i) n = std::max(n, summand_[i].cols());
-    return n;
+  /// Takes in the uses on this tape of W and of some of its columns.
+  void collect(const Tape& t, const Block& W, const T* adjoint) {
+    for (Id f = W.factor; f != 0; f = M::factor(t, f - 1).next) part(W, M::factor(t, f - 1)).collect(t, f - 1, adjoint);
   }
-  friend Affine operator+(const Affine& x, const Affine& z) {
-    if (x.products_ + z.products_ > most || x.summands_ + z.summands_ > most)
-      return Affine(VarMatrix(x)) + Affine(VarMatrix(z));
-    Affine sum = x;
-    for (int i = 0; i < 2 * z.products_; ++i) sum.factor_[2 * x.products_ + i] = z.factor_[i];
-    for (int i = 0; i < z.summands_; ++i) sum.summand_[x.summands_ + i] = z.summand_[i];
-    sum.products_ += z.products_;
-    sum.summands_ += z.summands_;
+  /// Adds all that was taken in to the adjoint of W, and forgets it.
+  void finish(const Block& W, T* adjoint) {
+    for (Part& p : parts_) p.finish(adjoint + W.first + p.first);
+    parts_.clear();
+  }
+  /// Bytes that the uses of a rows x cols matrix take.
+  static std::size_t bytes(Id rows, Id cols) {
+    return (static_cast<std::size_t>(narrow) * (rows + cols) + std::size_t{rows} * cols) * sizeof(T);
+  }
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const Part& p : parts_) sum += bytes(p.rows, p.cols);
     return sum;
   }
 
  private:
-  friend class VarMatrix;
-  int products_ = 0, summands_ = 0;
-  VarMatrix factor_[2 * most], summand_[most];
+  struct Part {
+    Id first, rows, cols;  // where in the matrix
+    auto operator<=>(const Part& p) const { return std::tie(first, cols, rows) <=> std::tie(p.first, p.cols, p.rows); }
+    Array<T> G{}, X{};     // columns that wait
+    Array<T> sum{};        // of the groups before; empty as long as there are none
+    Index waiting = 0;
+
+    void collect(const Tape& t, Id factor, const T* adjoint) {
+      G.resize(static_cast<std::size_t>(narrow) * rows);
+      X.resize(static_cast<std::size_t>(narrow) * cols);
+      for (Id use = M::factor(t, factor).last_use; use != 0; use = M::operand_at(t, use - 1).earlier) {
+        const BlockOperand &W = M::operand_at(t, use - 1), &x = M::operand_at(t, use);
+        const T *g = adjoint + W.result, *v = M::data(t, x);
+        if (W.transposed) std::swap(g, v);
+        if (waiting + Index{x.cols} > narrow) multiply();
+        for (Index done = 0; done < x.cols;) {  // by more than one group where it is wide
+          const Index n = std::min(Index{x.cols} - done, narrow);
+          kernels::set(G.data() + waiting * rows, W.s, g + done * rows, n * rows);
+          kernels::set(X.data() + waiting * cols, 1, v + done * cols, n * cols);
+          waiting += n, done += n;
+          if (done < x.cols) multiply();
+        }
+      }
+    }
+    void multiply() {
+      if (sum.empty()) sum.assign(std::size_t{rows} * cols, 0.0);
+      multiply(sum.data());
+    }
+    void multiply(T* to) {
+      const Eigen::Map<const MatrixX<T>> g(G.data(), rows, waiting), x(X.data(), cols, waiting);
+      Eigen::Map<MatrixX<T>>(to, rows, cols).noalias() += g * x.transpose();
+      waiting = 0;
+    }
+    void finish(T* to) {
+      if (sum.empty()) return multiply(to);
+      multiply();
+      kernels::add(to, 1, sum.data(), Index{rows} * cols);
+    }
+  };
+  std::vector<Part> parts_;  // by their place, so that they are added in the same order on every tape
+
+  Part& part(const Block& W, const Factor& f) {
+    const Part wanted{f.first - W.first, f.rows, f.cols};
+    const auto at = std::lower_bound(parts_.begin(), parts_.end(), wanted, std::less<>());
+    return at != parts_.end() && !(wanted < *at) ? *at : *parts_.insert(at, wanted);
+  }
+};
+template <class T>
+void Linear::gather(const Tape& t, const Block& W, T* adjoint) {
+  static thread_local Uses<T> uses;
+  uses.collect(t, W, adjoint);
+  uses.finish(W, adjoint);
+}
+
+// --- element by element: every function of the table; one number beside a matrix is used for each element --------------
+
+template <class Row>
+struct Elementwise {
+  static constexpr OpText text = op_text(Row::op);
+  static constexpr const char* name = text.name.data();
+  static constexpr bool of_two = text.operands == 2;
+
+  /// f(i of the result, of x, of z) for each element: loops that the compiler can widen where nothing is repeated.
+  template <class F>
+  [[gnu::always_inline]] static void each(const auto& c, F&& f) {
+    const Index n = c.size(), sx = repeated(c, 0) ? 0 : 1, sz = of_two && repeated(c, 1) ? 0 : 1;
+    Index i = 0;
+    if (sx == 1 && sz == 1)
+      for (; i + 8 <= n; i += 8)
+        for (Index j = i; j < i + 8; ++j) f(j, j, j);
+    for (; i < n; ++i) f(i, i * sx, i * sz);
+  }
+  static bool repeated(const auto& c, Index k) { return c.size(k) == 1 && c.size() != 1; }
+  [[gnu::always_inline]] static double partial(Index k, double x, double z, double y) {
+    if constexpr (of_two)
+      return k == 0 ? Row::dx(x, z, y) : Row::dz(x, z, y);
+    else
+      return Row::dx(x, y);
+  }
+  /// The same as ad::flow, without a branch.
+  [[gnu::always_inline]] static double flow(double p, double g) {
+    const double product = p * g;
+    return ((p == 0) | (g == 0)) ? 0 : product;
+  }
+
+  static void value(const auto& c) {
+    const double *x = c.x(0), *z = c.x(of_two);
+    double* __restrict y = c.y();
+    if constexpr (Row::op == Op::tanh)
+      kernels::tanh(x, y, c.size());
+    else if constexpr (of_two)
+      each(c, [&](Index i, Index j, Index k) { y[i] = Row::value(x[j], z[k]); });
+    else
+      each(c, [&](Index i, Index j, Index) { y[i] = Row::value(x[j]); });
+  }
+  static void pull(const auto& c, Index operand, const double* g, double* __restrict a) {
+    const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
+    if (operand == 0)
+      each(c, [&](Index i, Index j, Index k) { a[j] += flow(partial(0, x[j], z[k], y[i]), g[i]); });
+    else
+      each(c, [&](Index i, Index j, Index k) { a[k] += flow(partial(1, x[j], z[k], y[i]), g[i]); });
+  }
+  static void push(const auto& c, Index operand, const auto& dx, auto& dy) {
+    const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
+    static thread_local Array<double> partials;
+    partials.resize(static_cast<std::size_t>(c.size()));
+    double* p = partials.data();
+    each(c, [&](Index i, Index j, Index k) { p[i] = partial(operand, x[j], z[k], y[i]); });
+    for (Index d = 0, s = repeated(c, operand) ? 0 : 1; d < dy.cols(); ++d) {
+      const double* from = column(dx, d);
+      double* __restrict to = column(dy, d);
+      if (s == 1)
+        for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[i]);
+      else
+        for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[0]);
+    }
+  }
 };
 
-inline VarMatrix::VarMatrix(const Affine& a) {
-  if (a.products_ == 0 && a.summands_ == 1) {
-    *this = a.summand_[0];
-    return;
-  }
-  const Eigen::Index rows = a.rows(), cols = a.cols();
-  for (int i = 0; i < a.products_; ++i)
-    if (a.factor_[2 * i].rows() != rows || a.factor_[2 * i + 1].cols() != cols)
-      detail::shapes("sum of products", a.factor_[2 * i], a.factor_[2 * i + 1]);
-  for (int i = 0; i < a.summands_; ++i)
-    if (a.summand_[i].rows() != rows || (a.summand_[i].cols() != cols && a.summand_[i].cols() != 1))
-      detail::shapes("sum", a.products_ > 0 ? a.factor_[0] : a.summand_[0], a.summand_[i]);
-  detail::Recorder r(detail::AffineRule::rule, rows, cols, {});
-  for (int i = 0; i < a.products_; ++i) {
-    Matrices::add_factor(r.t, r.b, a.factor_[2 * i], detail::AffineRule::gather);
-    Matrices::add_operand(r.t, r.b, a.factor_[2 * i + 1]);
-  }
-  for (int i = 0; i < a.summands_; ++i) Matrices::add_operand(r.t, r.b, a.summand_[i]);
-  r.b.extra = static_cast<Id>(a.products_);
-  detail::AffineRule::value(r.t, r.b);
-  *this = r.matrix();
-}
+// --- one number of a matrix --------------------------------------------------------------------------------------------
 
-struct Scaled {
-  double s;
-  VarMatrix x;
+struct Total {  // y = s sum x
+  static constexpr const char* name = "sum";
+  static void value(const auto& c) { *c.y() = c.q->s * kernels::sum(c.x(0), c.size(0)); }
+  static void pull(const auto& c, Index, const double* g, double* a) {
+    for (Index i = 0; i < c.size(0); ++i) a[i] += c.q->s * *g;
+  }
+  static void push(const auto& c, Index, const auto& dx, auto& dy) { dy += c.q->s * dx.colwise().sum(); }
 };
-namespace detail {
-inline VarMatrix combine(double s, const VarMatrix& x) {
-  Recorder r(Combination::rule, x.rows(), x.cols(), {&x});
-  r.b.s = s;
-  Combination::value(r.t, r.b);
-  return r.matrix();
-}
-inline VarMatrix combine(double s, const VarMatrix& x, double t, const VarMatrix& z) {
-  same_shape("sum", x, z);
-  Recorder r(Combination::rule, x.rows(), x.cols(), {&x, &z});
-  r.b.s = s;
-  r.b.t = t;
-  Combination::value(r.t, r.b);
-  return r.matrix();
-}
-template <class Row>
-VarMatrix unary(const VarMatrix& x) {
-  Recorder r(Unary<Row>::rule, x.rows(), x.cols(), {&x});
-  Unary<Row>::value(r.t, r.b);
-  return r.matrix();
-}
-template <class Row>
-VarMatrix binary(const VarMatrix& x, const VarMatrix& z) {
-  same_shape(op_text(Row::op).name.data(), x, z);
-  Recorder r(Binary<Row>::rule, x.rows(), x.cols(), {&x, &z});
-  Binary<Row>::value(r.t, r.b);
-  return r.matrix();
-}
-}  // namespace detail
-inline VarMatrix::VarMatrix(const Scaled& p) : VarMatrix(detail::combine(p.s, p.x)) {}
 
-/// What stands in a sum with a VarMatrix: itself, products, multiples, and plain matrices.
-inline Affine operator*(const VarMatrix& W, const VarMatrix& X) { return {W, X}; }
-inline Scaled operator*(double s, const VarMatrix& x) { return {s, x}; }
-inline Scaled operator*(const VarMatrix& x, double s) { return {s, x}; }
-inline Scaled operator/(const VarMatrix& x, double s) { return {1 / s, x}; }
-inline Scaled operator-(const VarMatrix& x) { return {-1, x}; }
-inline Affine operator+(const Affine& x, const VarMatrix& z) { return x + Affine(z); }
-inline Affine operator+(const VarMatrix& x, const Affine& z) { return Affine(x) + z; }
-inline VarMatrix operator+(const Scaled& x, const Scaled& z) { return detail::combine(x.s, x.x, z.s, z.x); }
-inline VarMatrix operator-(const Scaled& x, const Scaled& z) { return detail::combine(x.s, x.x, -z.s, z.x); }
-inline VarMatrix operator+(const VarMatrix& x, const Scaled& z) { return detail::combine(1, x, z.s, z.x); }
-inline VarMatrix operator-(const VarMatrix& x, const Scaled& z) { return detail::combine(1, x, -z.s, z.x); }
-inline VarMatrix operator+(const Scaled& x, const VarMatrix& z) { return detail::combine(x.s, x.x, 1, z); }
-inline VarMatrix operator-(const Scaled& x, const VarMatrix& z) { return detail::combine(x.s, x.x, -1, z); }
-inline VarMatrix operator+(const VarMatrix& x, const VarMatrix& z) { return detail::combine(1, x, 1, z); }
-inline VarMatrix operator-(const VarMatrix& x, const VarMatrix& z) { return detail::combine(1, x, -1, z); }
-inline VarMatrix operator*(const Var& s, const VarMatrix& x) {
-  const Id id = Matrices::id(Matrices::active(), s);
-  detail::Recorder r(detail::ScaledByVariable::rule, x.rows(), x.cols(), {&x});
-  r.b.s = s.value();
-  r.b.extra = id;
-  Matrices::flat(r.t, r.b) = r.b.s * Matrices::flat(r.t, r.in(0));
-  return r.matrix();
-}
-inline VarMatrix operator*(const VarMatrix& x, const Var& s) { return s * x; }
+struct Dot {  // y = s x . z,  dx += s g z,  dz += s g x
+  static constexpr const char* name = "dot";
+  static void value(const auto& c) { *c.y() = c.q->s * kernels::dot(c.x(0), c.x(1), c.size(0)); }
+  static void pull(const auto& c, Index k, const double* g, double* a) {
+    kernels::add(a, c.q->s * *g, c.x(1 - k), c.size(k));
+  }
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
+    for (Index d = 0; d < dy.cols(); ++d) dy(0, d) += c.q->s * kernels::dot(c.x(1 - k), column(dx, d), c.size(k));
+  }
+};
 
-#define AD_UNARY(name, ...) \
-  inline VarMatrix name(const VarMatrix& x) { return detail::unary<row::name##_>(x); }
-#define AD_BINARY(name, ...) \
-  inline VarMatrix name(const VarMatrix& x, const VarMatrix& z) { return detail::binary<row::name##_>(x, z); }
-#include "ad/derivatives.def"
-inline VarMatrix VarMatrix::cwiseProduct(const VarMatrix& z) const { return detail::binary<row::mul_>(*this, z); }
-inline VarMatrix VarMatrix::cwiseQuotient(const VarMatrix& z) const { return detail::binary<row::div_>(*this, z); }
+struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g (z - x)
+  static constexpr const char* name = "squared_distance";
+  static void value(const auto& c) { *c.y() = c.q->s * kernels::squared_distance(c.x(0), c.x(1), c.size(0)); }
+  static void pull(const auto& c, Index k, const double* g, double* a) {
+    kernels::add_difference(a, 2 * c.q->s * *g, c.x(k), c.x(1 - k), c.size(k));
+  }
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
+    for (Index d = 0; d < dy.cols(); ++d)
+      dy(0, d) += 2 * c.q->s * (kernels::dot(c.x(k), column(dx, d), c.size(k)) -
+                                kernels::dot(c.x(1 - k), column(dx, d), c.size(k)));
+  }
+};
 
-namespace detail {
-inline Var sum(const VarMatrix& x, double s) {
-  Recorder r(Sum::rule, 1, 1, {&x});
-  r.b.s = s;
-  Matrices::values(r.t, r.b)(0) = s * Matrices::flat(r.t, r.in(0)).sum();
-  return r.scalar();
+// --- y_j = log sum_i exp x_ij, column by column, the largest taken out first ---------------------------------------------
+// dx_ij += p_ij g_j with the softmax p, which is kept behind the result
+
+struct LogSumExp {
+  static constexpr const char* name = "log_sum_exp";
+  static double* softmax(const auto& c, Index j) { return c.y() + c.cols() + j * c.q->rows; }
+  static void value(const auto& c) {
+    for (Index j = 0, n = c.q->rows; j < c.cols(); ++j) {
+      const double *x = c.x(0) + j * n, largest = *std::max_element(x, x + n);
+      double* const p = softmax(c, j);
+      kernels::exp(x, largest, p, n);
+      const double sum = kernels::sum(p, n);
+      kernels::set(p, 1 / sum, p, n);
+      c.y()[j] = largest + std::log(sum);
+    }
+  }
+  static void pull(const auto& c, Index, const double* g, double* a) {
+    for (Index j = 0, n = c.q->rows; j < c.cols(); ++j) kernels::add(a + j * n, g[j], softmax(c, j), n);
+  }
+  static void push(const auto& c, Index, const auto& dx, auto& dy) {
+    for (Index d = 0, n = c.q->rows; d < dy.cols(); ++d)
+      for (Index j = 0; j < c.cols(); ++j) dy(j, d) += kernels::dot(softmax(c, j), column(dx, d) + j * n, n);
+  }
+};
+
+// --- X = A^-1 B with A symmetric and positive definite -------------------------------------------------------------------
+// dB += A^-1 dX,  dA -= A^-1 dX X^T: as if the elements of A moved one by one, though only symmetric matrices have a value.
+// L of A = L L^T is kept behind the result.
+
+struct CholeskySolve {
+  static constexpr const char* name = "cholesky_solve";
+  static M::Map L(const auto& c) { return {c.y() + c.size(), c.rows(), c.rows()}; }
+  static void solve(const auto& c, auto& B) {
+    const auto lower = L(c).template triangularView<Eigen::Lower>();
+    lower.solveInPlace(B);
+    lower.transpose().solveInPlace(B);
+  }
+  static void value(const auto& c) {
+    const auto llt = c.X(0).llt();
+    if (llt.info() != Eigen::Success)
+      throw std::invalid_argument("ad::cholesky_solve: the matrix of " + std::to_string(c.rows()) +
+                                  " rows is not positive definite");
+    L(c) = llt.matrixLLT();
+    auto X = c.Y();
+    X = c.X(1);
+    solve(c, X);
+  }
+  static void pull(const auto& c, Index k, const double* g, double* a) {
+    Eigen::MatrixXd dB = M::ConstMap(g, c.rows(), c.cols());
+    solve(c, dB);
+    if (k == 1)
+      kernels::add(a, 1, dB.data(), c.size());
+    else
+      M::Map(a, c.rows(), c.rows()).noalias() -= dB * c.Y().transpose();
+  }
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
+    for (Index d = 0; d < dy.cols(); ++d) {
+      Eigen::MatrixXd R = dx.col(d).reshaped(c.q[k].rows, c.q[k].cols);
+      if (k == 0) R = -(R * c.Y()).eval();
+      solve(c, R);
+      kernels::add(column(dy, d), 1, R.data(), c.size());
+    }
+  }
+};
+
+// --- each element of the result is one variable from somewhere: transposes, blocks, concatenations, Vars made a matrix ---
+
+struct Gathered {
+  static void pullback(const Tape& t, const Block& b, double* adjoint) {
+    const Id* from = M::indices(t).data() + b.extra;
+    for (Id i = 0; i < b.rows * b.cols; ++i)
+      if (from[i] != 0) adjoint[from[i]] += adjoint[b.first + i];
+  }
+  static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
+    const Id* from = M::indices(t).data() + b.extra;
+    for (Id k = 0; k < d.count; ++k)
+      for (Id i = 0; i < b.rows * b.cols; ++i) {
+        double* const column = d.data + k * d.stride;
+        column[b.first + i] += d.seeds ? d.seeds->speed(d, from[i], k) : column[from[i]];
+      }
+  }
+  static constexpr Block::Rule rule{"gathered", pullback, pushforward};
+
+  /// A rows x cols matrix of the Vars element(i), column by column.
+  template <class F>
+  static VarMatrix of(Index rows, Index cols, F&& element) {
+    Tape& t = M::active();
+    Block& b = M::open(t, rule, rows, cols);
+    b.extra = static_cast<Id>(M::indices(t).size());
+    for (Index i = 0; i < rows * cols; ++i) {
+      const Var x = element(i);
+      M::add_index(t, M::id(t, x));
+      M::values(t, b).data()[i] = x.value();
+    }
+    return {t, b};
+  }
+};
+
+// --- recording -----------------------------------------------------------------------------------------------------------
+
+[[noreturn, gnu::noinline, gnu::cold]] inline void refuse(const char* what, VarMatrix x, VarMatrix z) {
+  throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " of a " + x.shape() + " and a " + z.shape() +
+                              " matrix");
 }
-inline Var dot(const VarMatrix& x, const VarMatrix& z, double s) {
-  same_shape("dot product", x, z);
-  Recorder r(Dot::rule, 1, 1, {&x, &z});
-  r.b.s = s;
-  Matrices::values(r.t, r.b)(0) = s * Matrices::flat(r.t, r.in(0)).dot(Matrices::flat(r.t, r.in(1)));
-  return r.scalar();
+inline void same_shape(const char* what, VarMatrix x, VarMatrix z) {
+  if (x.rows() != z.rows() || x.cols() != z.cols()) [[unlikely]]
+    refuse(what, x, z);
 }
-inline void require_elements(const char* what, const VarMatrix& x) {
+inline void require_elements(const char* what, VarMatrix x) {
   if (x.size() == 0)
     throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " of a " + x.shape() + " matrix");
 }
-}  // namespace detail
-inline Var VarMatrix::sum() const { return detail::sum(*this, 1); }
-inline Var VarMatrix::mean() const {
-  detail::require_elements("mean", *this);
-  return detail::sum(*this, 1 / static_cast<double>(size()));
+
+/// The operation R on x with the coefficient s, rows x cols, with `behind` numbers behind the result.
+template <class R, class... X>
+VarMatrix record(double s, Index rows, Index cols, Index behind, X... x) {
+  Tape& t = M::active();
+  Block& b = M::open(t, Rule<R>::rule, rows, cols, sizeof...(x), behind);
+  Index k = 0;
+  ((M::operand(t, b, k++) = x.operand(t, s)), ...);
+  R::value(Call{t, b});
+  return {t, b};
 }
-inline Var VarMatrix::dot(const VarMatrix& z) const { return detail::dot(*this, z, 1); }
-inline Var VarMatrix::squaredNorm() const { return detail::dot(*this, *this, 1); }
-/// s |x - z|^2
-inline Var squared_distance(const VarMatrix& x, const VarMatrix& z, double s = 1) {
-  detail::same_shape("squared distance", x, z);
-  detail::Recorder r(detail::SquaredDistance::rule, 1, 1, {&x, &z});
-  r.b.s = s;
-  Matrices::values(r.t, r.b)(0) = s * (Matrices::flat(r.t, r.in(0)) - Matrices::flat(r.t, r.in(1))).squaredNorm();
-  return r.scalar();
+template <class R, class... X>
+Var record_number(double s, X... x) {
+  return record<R>(s, 1, 1, 0, x...)[0];
 }
-/// log sum exp of each column, a row; stable for any size of x.
-inline VarMatrix log_sum_exp(const VarMatrix& x) {
-  detail::require_elements("log_sum_exp", x);
-  detail::Recorder r(detail::LogSumExp::rule, 1, x.cols(), {&x}, static_cast<Id>(x.size()));
-  detail::LogSumExp::value(r.t, r.b);
-  return r.matrix();
+template <class Row>
+VarMatrix elementwise(VarMatrix x) {
+  return record<Elementwise<Row>>(1, x.rows(), x.cols(), 0, x);
 }
-/// -sum_ij target_ij log softmax(v)_ij, the softmax of each column: sum_j (sum_i target_ij) log_sum_exp(v)_j - target . v
-inline Var softmax_cross_entropy(const VarMatrix& v, const VarMatrix& target) {
-  detail::same_shape("softmax_cross_entropy", v, target);
-  const VarMatrix weight = Eigen::MatrixXd(target.values().colwise().sum());
-  return log_sum_exp(v).dot(weight) - v.dot(target);
-}
-/// x z^T
-inline VarMatrix outer(const VarMatrix& x, const VarMatrix& z) {
-  return Affine(x.reshaped(x.size(), 1), z.reshaped(1, z.size()));
-}
-/// A^-1 B for a symmetric positive definite A; throws std::invalid_argument if A is not.
-inline VarMatrix cholesky_solve(const VarMatrix& A, const VarMatrix& B) {
-  if (A.rows() != A.cols() || A.rows() != B.rows()) detail::shapes("cholesky_solve", A, B);
-  detail::Recorder r(detail::CholeskySolve::rule, B.rows(), B.cols(), {&A, &B});
-  const auto llt = detail::CholeskySolve::factorized(r.t, r.b);
-  if (llt.info() != Eigen::Success)
-    throw std::invalid_argument("ad::cholesky_solve: the " + A.shape() + " matrix is not positive definite");
-  Matrices::values(r.t, r.b) = llt.solve(Matrices::values(r.t, r.in(1)));
-  return r.matrix();
+template <class Row>
+VarMatrix elementwise(VarMatrix x, VarMatrix z) {
+  const VarMatrix larger = x.size() == 1 ? z : x;
+  if (z.size() != 1) same_shape(op_text(Row::op).name.data(), larger, z);
+  return record<Elementwise<Row>>(1, larger.rows(), larger.cols(), 0, x, z);
 }
 
-/// A rows x cols matrix whose element i, column by column, is element(i): a Var, made part of one run.
-template <class F>
-VarMatrix gathered(Eigen::Index rows, Eigen::Index cols, F&& element) {
-  Matrices::Tape& t = Matrices::active();
-  std::vector<double> ids(static_cast<std::size_t>(rows * cols)), values(ids.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const Var x = element(static_cast<Eigen::Index>(i));
-    ids[i] = x.id() == 0 ? 0 : Matrices::id(t, x);
-    values[i] = x.value();
+}  // namespace detail
+
+// --- sums and products ---------------------------------------------------------------------------------------------------
+
+struct Transposed : MatrixOperations<Transposed> {
+  VarMatrix W;
+  explicit Transposed(VarMatrix of) : W(of) {}
+  VarMatrix transpose() const { return W; }
+};
+
+template <int products, int summands>
+struct Sum : MatrixOperations<Sum<products, summands>> {
+  struct Product {
+    VarMatrix W, X;
+    bool transposed;
+    double s;
+    Eigen::Index rows() const { return transposed ? W.cols() : W.rows(); }
+  };
+  struct Multiple {
+    VarMatrix z;
+    double s;
+  };
+  std::array<Product, products> product;
+  std::array<Multiple, summands> summand;
+};
+
+namespace detail {
+
+using Product = Sum<1, 0>;
+using Multiple = Sum<0, 1>;
+
+[[gnu::always_inline]] inline Multiple as_sum(VarMatrix x) { return {{}, {}, {{{x, 1}}}}; }
+template <int p, int q>
+[[gnu::always_inline]] inline const Sum<p, q>& as_sum(const Sum<p, q>& x) {
+  return x;
+}
+template <PlainMatrix X>
+Multiple as_sum(const X& x) {
+  return as_sum(VarMatrix(x));
+}
+[[gnu::always_inline]] inline Product times(VarMatrix W, VarMatrix X, bool transposed, double s) {
+  if ((transposed ? W.rows() : W.cols()) != X.rows()) [[unlikely]]
+    refuse(transposed ? "transposed product" : "product", W, X);
+  return {{}, {{{W, X, transposed, s}}}, {}};
+}
+[[gnu::always_inline]] inline Product times(const Transposed& T, VarMatrix X) { return times(T.W, X, true, 1); }
+[[gnu::always_inline]] inline Product times(const Multiple& W, VarMatrix X) {
+  return times(W.summand[0].z, X, false, W.summand[0].s);
+}
+[[gnu::always_inline]] inline Product times(VarMatrix W, VarMatrix X) { return times(W, X, false, 1); }
+
+/// x + sign z
+template <int p, int q, int r, int s>
+[[gnu::always_inline]] inline Sum<p + r, q + s> add(const Sum<p, q>& x, const Sum<r, s>& z, double sign) {
+  Sum<p + r, q + s> y;
+  for (int i = 0; i < p; ++i) y.product[i] = {x.product[i].W, x.product[i].X, x.product[i].transposed, x.product[i].s};
+  for (int i = 0; i < r; ++i)
+    y.product[p + i] = {z.product[i].W, z.product[i].X, z.product[i].transposed, sign * z.product[i].s};
+  for (int i = 0; i < q; ++i) y.summand[i] = {x.summand[i].z, x.summand[i].s};
+  for (int i = 0; i < s; ++i) y.summand[q + i] = {z.summand[i].z, sign * z.summand[i].s};
+  return y;
+}
+template <int p, int q>
+[[gnu::always_inline]] inline Sum<p, q> scaled(Sum<p, q> x, double by) {
+  for (auto& term : x.product) term.s *= by;
+  for (auto& term : x.summand) term.s *= by;
+  return x;
+}
+
+}  // namespace detail
+
+template <int products, int summands>
+[[gnu::always_inline]] inline VarMatrix::VarMatrix(const Sum<products, summands>& sum) {
+  if constexpr (products == 0 && summands == 1)
+    if (sum.summand[0].s == 1) {
+      *this = sum.summand[0].z;
+      return;
+    }
+  Index rows, cols;
+  if constexpr (products > 0) {
+    rows = sum.product[0].rows(), cols = sum.product[0].X.cols();
+  } else {
+    rows = sum.summand[0].z.rows(), cols = sum.summand[0].z.cols();
   }
-  detail::Recorder r(detail::Gathered::rule, rows, cols, {});
-  r.b.extra = Matrices::add_numbers(t, ids.data(), ids.size());
-  std::copy(values.begin(), values.end(), Matrices::values(r.t, r.b).data());
-  return r.matrix();
+  const auto other = [&](Index r, Index c) {  // what does not fit, beside what it should fit
+    throw std::invalid_argument("ad::VarMatrix: sum of a " + std::to_string(rows) + " x " + std::to_string(cols) +
+                                " and a " + std::to_string(r) + " x " + std::to_string(c) + " matrix");
+  };
+  for (const auto& term : sum.product)
+    if (term.rows() != rows || term.X.cols() != cols) [[unlikely]]
+      other(term.rows(), term.X.cols());
+  for (const auto& term : sum.summand)
+    if (term.z.rows() != rows || (term.z.cols() != cols && (products == 0 || term.z.cols() != 1))) [[unlikely]]
+      other(term.z.rows(), term.z.cols());
+
+  Matrices::Tape& t = Matrices::active();
+  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Linear>::rule, rows, cols, 2 * products + summands);
+  b.extra = products;
+  Index k = 0;
+  for (const auto& term : sum.product) {
+    Matrices::operand(t, b, k) = term.W.operand(t, term.s, term.transposed);
+    Matrices::operand(t, b, k + 1) = term.X.operand(t, 1);
+    Matrices::add_factor<detail::Linear>(t, b, k);
+    k += 2;
+  }
+  for (const auto& term : sum.summand) Matrices::operand(t, b, k++) = term.z.operand(t, term.s);
+  detail::Linear::value(detail::Call{t, b});
+  *this = {t, b};
+}
+
+/// Sums, differences, multiples and products wait to be one entry of the tape. Eigen's plain matrices take part on either
+/// side. One column beside a product of several is added to each.
+#define AD_SUM(op, sign)                                                                              \
+  template <class X, class Z>                                                                         \
+  requires((Recorded<X> && (Recorded<Z> || PlainMatrix<Z>)) || (PlainMatrix<X> && Recorded<Z>))       \
+      [[gnu::always_inline]] inline auto operator op(const X& x, const Z& z) {                        \
+    return detail::add(detail::as_sum(x), detail::as_sum(z), sign);                                   \
+  }
+AD_SUM(+, 1)
+AD_SUM(-, -1)
+#undef AD_SUM
+template <Recorded W, class X>
+requires(Recorded<X> || PlainMatrix<X>) [[gnu::always_inline]] inline auto operator*(const W& w, const X& x) {
+  return detail::times(w, VarMatrix(x));
+}
+template <PlainMatrix W, Recorded X>
+auto operator*(const W& w, const X& x) {
+  return detail::times(VarMatrix(w), VarMatrix(x));
+}
+template <Recorded X>
+[[gnu::always_inline]] inline auto operator*(double s, const X& x) {
+  return detail::scaled(detail::as_sum(x), s);
+}
+template <Recorded X>
+[[gnu::always_inline]] inline auto operator*(const X& x, double s) {
+  return s * x;
+}
+template <Recorded X>
+[[gnu::always_inline]] inline auto operator/(const X& x, double s) {
+  return (1 / s) * x;
+}
+template <Recorded X>
+[[gnu::always_inline]] inline auto operator-(const X& x) {
+  return -1.0 * x;
+}
+
+// --- element by element --------------------------------------------------------------------------------------------------
+
+/// A matrix times or divided by one number of the tape.
+template <Recorded X>
+VarMatrix operator*(const Var& s, const X& x) {
+  return detail::elementwise<row::mul_>(s, x);
+}
+template <Recorded X>
+VarMatrix operator*(const X& x, const Var& s) {
+  return detail::elementwise<row::mul_>(x, s);
+}
+template <Recorded X>
+VarMatrix operator/(const X& x, const Var& s) {
+  return detail::elementwise<row::div_>(x, s);
+}
+/// Every function of the table.
+#define AD_UNARY(name, ...)                      \
+  template <Recorded X>                          \
+  VarMatrix name(const X& x) {                   \
+    return detail::elementwise<row::name##_>(x); \
+  }
+#define AD_BINARY(name, ...)                                                    \
+  template <class X, class Z>                                                   \
+  requires(Recorded<X> || Recorded<Z>) VarMatrix name(const X& x, const Z& z) { \
+    return detail::elementwise<row::name##_>(x, z);                             \
+  }
+#include "ad/derivatives.def"
+
+template <class X>
+template <std::convertible_to<VarMatrix> Z>
+VarMatrix MatrixOperations<X>::cwiseProduct(const Z& z) const {
+  return detail::elementwise<row::mul_>(static_cast<const X&>(*this), z);
+}
+template <class X>
+template <std::convertible_to<VarMatrix> Z>
+VarMatrix MatrixOperations<X>::cwiseQuotient(const Z& z) const {
+  return detail::elementwise<row::div_>(static_cast<const X&>(*this), z);
+}
+
+// --- one number of a matrix, or of each column ---------------------------------------------------------------------------
+
+template <class X>
+Var MatrixOperations<X>::sum() const {
+  return detail::record_number<detail::Total>(1, VarMatrix(static_cast<const X&>(*this)));
+}
+template <class X>
+Var MatrixOperations<X>::mean() const {
+  const VarMatrix x = static_cast<const X&>(*this);
+  detail::require_elements("mean", x);
+  return detail::record_number<detail::Total>(1 / static_cast<double>(x.size()), x);
+}
+template <class X>
+template <std::convertible_to<VarMatrix> Z>
+Var MatrixOperations<X>::dot(const Z& with) const {
+  const VarMatrix x = static_cast<const X&>(*this), z = with;
+  detail::same_shape("dot product", x, z);
+  return detail::record_number<detail::Dot>(1, x, z);
+}
+template <class X>
+Var MatrixOperations<X>::squaredNorm() const {
+  const VarMatrix x = static_cast<const X&>(*this);
+  return x.dot(x);
+}
+/// s |x - z|^2
+template <std::convertible_to<VarMatrix> X, std::convertible_to<VarMatrix> Z>
+Var squared_distance(const X& from, const Z& to, double s = 1) {
+  const VarMatrix x = from, z = to;
+  detail::same_shape("squared distance", x, z);
+  return detail::record_number<detail::SquaredDistance>(s, x, z);
+}
+/// log sum exp of each column, a row; stable for any size of x.
+template <std::convertible_to<VarMatrix> X>
+VarMatrix log_sum_exp(const X& of) {
+  const VarMatrix x = of;
+  if (x.cols() > 0) detail::require_elements("log_sum_exp", x);
+  return detail::record<detail::LogSumExp>(1, 1, x.cols(), x.size(), x);
+}
+/// -sum_ij target_ij log softmax(v)_ij, the softmax of each column: sum_j (sum_i target_ij) log_sum_exp(v)_j - target . v
+template <std::convertible_to<VarMatrix> V, std::convertible_to<VarMatrix> Y>
+Var softmax_cross_entropy(const V& of, const Y& wanted) {
+  const VarMatrix v = of, target = wanted;
+  detail::same_shape("softmax_cross_entropy", v, target);
+  const VarMatrix weight = target.values().colwise().sum();
+  return log_sum_exp(v).dot(weight) - v.dot(target);
+}
+
+// --- matrices of matrices ------------------------------------------------------------------------------------------------
+
+/// x z^T of two vectors
+inline auto outer(VarMatrix x, VarMatrix z) { return x.reshaped(x.size(), 1) * z.reshaped(1, z.size()); }
+/// A^-1 B for a symmetric positive definite A; throws std::invalid_argument if A is not.
+template <std::convertible_to<VarMatrix> X, std::convertible_to<VarMatrix> Z>
+VarMatrix cholesky_solve(const X& matrix, const Z& with) {
+  const VarMatrix A = matrix, B = with;
+  if (A.rows() != A.cols() || A.rows() != B.rows()) detail::refuse("cholesky_solve", A, B);
+  if (A.size() > 0 && !A.values().isApprox(A.values().transpose(), 1e-10))
+    throw std::invalid_argument("ad::cholesky_solve: the " + A.shape() + " matrix is not symmetric");
+  return detail::record<detail::CholeskySolve>(1, B.rows(), B.cols(), A.size(), A, B);
 }
 /// A matrix of Vars as one VarMatrix.
 template <class D>
-requires std::same_as<typename D::Scalar, Var> VarMatrix whole(const Eigen::DenseBase<D>& m) {
-  return gathered(m.rows(), m.cols(), [&](Eigen::Index i) { return m(i % m.rows(), i / m.rows()); });
+requires std::same_as<typename D::Scalar, Var> VarMatrix whole(const Eigen::DenseBase<D>& x) {
+  const auto& m = x.derived().eval();
+  return detail::Gathered::of(m.rows(), m.cols(), [&](Eigen::Index i) { return m(i % m.rows(), i / m.rows()); });
 }
-inline VarMatrix VarMatrix::block(Eigen::Index i, Eigen::Index j, Eigen::Index rows, Eigen::Index cols) const {
+inline VarMatrix VarMatrix::block(Index i, Index j, Index rows, Index cols) const {
   if (i < 0 || j < 0 || rows < 0 || cols < 0 || i + rows > this->rows() || j + cols > this->cols())
     refuse("block", i, j);
-  return gathered(rows, cols, [&](Eigen::Index k) { return (*this)(i + k % rows, j + k / rows); });
+  return detail::Gathered::of(rows, cols, [&](Index k) { return (*this)(i + k % rows, j + k / rows); });
 }
-inline VarMatrix VarMatrix::transpose() const {
-  if (rows_ == 1 || cols_ == 1) return reshaped(cols(), rows());
-  return gathered(cols(), rows(), [&](Eigen::Index k) { return (*this)(k / cols(), k % cols()); });
+inline Transposed VarMatrix::transpose() const { return Transposed(*this); }
+inline VarMatrix::VarMatrix(const Transposed& T) {
+  const VarMatrix& W = T.W;
+  const bool vector = W.rows() <= 1 || W.cols() <= 1;
+  const auto element = [&](Index k) { return W(k / W.cols(), k % W.cols()); };
+  *this = vector ? W.reshaped(W.cols(), W.rows()) : detail::Gathered::of(W.cols(), W.rows(), element);
 }
 /// One above the other.
-inline VarMatrix vertical(const VarMatrix& x, const VarMatrix& z) {
-  if (x.cols() != z.cols()) detail::shapes("vertical", x, z);
+inline VarMatrix vertical(VarMatrix x, VarMatrix z) {
+  if (x.cols() != z.cols()) detail::refuse("vertical", x, z);
   const Eigen::Index n = x.rows() + z.rows();
-  return gathered(n, x.cols(),
-                  [&](Eigen::Index k) { return k % n < x.rows() ? x(k % n, k / n) : z(k % n - x.rows(), k / n); });
+  return detail::Gathered::of(n, x.cols(), [&](Eigen::Index k) {
+    return k % n < x.rows() ? x(k % n, k / n) : z(k % n - x.rows(), k / n);
+  });
 }
 /// Side by side.
-inline VarMatrix horizontal(const VarMatrix& x, const VarMatrix& z) {
-  if (x.rows() != z.rows()) detail::shapes("horizontal", x, z);
-  return gathered(x.rows(), x.cols() + z.cols(), [&](Eigen::Index k) {
-    const Eigen::Index i = k % x.rows(), j = k / x.rows();
-    return j < x.cols() ? x(i, j) : z(i, j - x.cols());
+inline VarMatrix horizontal(VarMatrix x, VarMatrix z) {
+  if (x.rows() != z.rows()) detail::refuse("horizontal", x, z);
+  const Eigen::Index n = x.rows();
+  return detail::Gathered::of(n, x.cols() + z.cols(), [&](Eigen::Index k) {
+    return k / n < x.cols() ? x(k % n, k / n) : z(k % n, k / n - x.cols());
   });
 }
 
+// --- inputs and derivatives ----------------------------------------------------------------------------------------------
+
+/// An independent matrix or vector of variables on this tape. Elements are named "name[i,j]".
+template <PlainMatrix D>
+VarMatrix input(Matrices::Tape& t, const D& m, const std::string& name = {}) {
+  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Input>::rule, m.rows(), m.cols());
+  Matrices::values(t, b) = m.matrix();
+  if (!name.empty()) Matrices::name(t, b, name);
+  return {t, b};
+}
+namespace detail {
+inline Eigen::MatrixXd derivatives(const Tape& t, VarMatrix x, bool adjoints) {
+  if (x.generation() != M::generation(t) || x.is_plain())
+    throw std::invalid_argument("ad::VarMatrix: the " + std::string(adjoints ? "adjoint" : "tangent") + " of a " +
+                                x.shape() + " matrix that was not recorded on this tape");
+  return M::derivatives(t, adjoints, x.id(), x.rows(), x.cols());
+}
+}  // namespace detail
 /// The adjoints (tangents) of a matrix after a sweep, in its shape.
-inline Eigen::MatrixXd adjoint(const Matrices::Tape& t, const VarMatrix& x) {
-  return Matrices::derivatives(t, x, true);
-}
-inline Eigen::MatrixXd tangent(const Matrices::Tape& t, const VarMatrix& x) {
-  return Matrices::derivatives(t, x, false);
-}
+inline Eigen::MatrixXd adjoint(const Matrices::Tape& t, VarMatrix x) { return detail::derivatives(t, x, true); }
+inline Eigen::MatrixXd tangent(const Matrices::Tape& t, VarMatrix x) { return detail::derivatives(t, x, false); }
 
 }  // namespace ad

@@ -80,10 +80,8 @@ inline void put_on(Tape& tape, const auto& x, auto& on_tape, const double* at) {
         if constexpr (std::is_same_v<Part, Var>) {
           part = tape.input(*at++);
         } else if constexpr (std::is_same_v<Part, VarMatrix>) {
-          const Id rows = static_cast<Id>(plain.rows()), cols = static_cast<Id>(plain.cols());
-          auto& b = Matrices::open(tape, detail::Input::rule, rows, cols);
-          std::copy_n(at, plain.size(), Matrices::values(tape, b).data()), at += plain.size();
-          part = Matrices::whole(tape, b);
+          part = input(tape, kernels::ConstMap(at, plain.rows(), plain.cols()));
+          at += plain.size();
         } else {
           part.resize(plain.rows(), plain.cols());
           for (Eigen::Index i = 0; i < part.size(); ++i) part.data()[i] = tape.input(*at++);
@@ -94,7 +92,7 @@ inline void put_on(Tape& tape, const auto& x, auto& on_tape, const double* at) {
 /// f(first id, values, their count) for each run of variables; the id is 0 where a part depends on no variable.
 template <class F>
 void for_each_run(const Tape& tape, const auto& on_tape, F&& f) {
-  const auto number = [&](const Var& x) { f(x.id() == 0 ? 0 : Matrices::id(tape, x), &x.value(), Eigen::Index{1}); };
+  const auto number = [&](const Var& x) { f(Matrices::id(tape, x), &x.value(), Eigen::Index{1}); };
   for_each_part(
       [&]<class Part>(const Part& part) {
         if constexpr (std::is_same_v<Part, Var>)

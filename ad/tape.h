@@ -185,11 +185,11 @@ class TapeOf : private Cursor<T>, public Annotations {
   void clear() {
     do this->next = key(detail::generations.fetch_add(1, std::memory_order_relaxed), 0);
     while (generation() == 0 || generation() == UINT32_MAX);  // those of constants and of no tape
-    inputs_ = shift_ = 0;
+    inputs_ = shift_ = blocks_ = operands_ = numbers_ = 0;
     store_.addend.clear();
-    store_.block.clear();
-    store_.operand.clear();
-    store_.number.clear();
+    store_.factor.clear();
+    store_.recent_factor = {};
+    store_.index.clear();
     store_.adjoint.clear();
     store_.tangent.clear();
     forget();
@@ -202,9 +202,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// Bytes the recording takes: entries and values; and once a sweep has been made, its derivatives.
   std::size_t bytes() const {
     return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + store_.addend.size() * sizeof(Id) +
-           std::size_t{size()} * sizeof(T) + store_.block.size() * sizeof(Block<T>) +
-           store_.operand.size() * sizeof(BlockOperand) +
-           (store_.number.size() + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
+           std::size_t{size()} * sizeof(T) + blocks_ * sizeof(Block<T>) + operands_ * sizeof(BlockOperand) +
+           store_.factor.size() * sizeof(Factor) + store_.index.size() * sizeof(Id) +
+           (numbers_ + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
 
   // --- sweeps --------------------------------------------------------------------------------------------------------
@@ -262,9 +262,9 @@ class TapeOf : private Cursor<T>, public Annotations {
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
     else
-      for (auto b = store_.block.rbegin(); b != store_.block.rend(); ++b) {
+      for (const Block<T>* b = store_.block.data() + blocks_; b-- != store_.block.data();) {
         if (b->before > top) continue;
-        entries_down<false>(adjoint, b->end, top, b->shift, addend);
+        if (top >= b->end) entries_down<false>(adjoint, b->end, top, b->shift, addend);
         if (b->gather) b->gather(*this, *b, adjoint);
         b->rule->pullback(*this, *b, adjoint);
         top = b->before - 1;
@@ -276,7 +276,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   /// Sweeps in several directions at once (A = Tangents) know single numbers only.
-  bool only_scalars() const { return store_.block.empty(); }
+  bool only_scalars() const { return blocks_ == 0; }
 
   /// The tangent sweep over the caller's own tangents, one for each id 0 .. length(); tangent[0] must be zero. What is in
   /// `tangent` is the seed; of a variable that is no input it comes on top of what its operands do to it.
@@ -287,7 +287,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
     else
-      for (const Block<T>& b : store_.block) {
+      for (const Block<T>& b : blocks()) {
         entries_up(tangent, i, b.before, shift, addend);
         b.rule->pushforward(*this, b, {tangent, size(), 1});
         i = b.end;
@@ -336,12 +336,13 @@ class TapeOf : private Cursor<T>, public Annotations {
     const Id c = code_at & adds_before ? i - 1 : code_at & adds_another ? addend_above(at)[-1] : 0;
     return {k.pa, k.pb, k.a, k.b, c, static_cast<Op>(code_at & ~(adds_before | adds_another))};
   }
-  const std::vector<Block<T>>& blocks() const { return store_.block; }
+  std::span<const Block<T>> blocks() const { return {store_.block.data(), blocks_}; }
   /// The last block that begins at or before variable i.
   const Block<T>* block_before(Id i) const {
-    const auto after = std::upper_bound(store_.block.begin(), store_.block.end(), i,
-                                        [](Id id, const Block<T>& b) { return id < b.before; });
-    return after == store_.block.begin() ? nullptr : &*std::prev(after);
+    const Block<T>* const first = store_.block.data();
+    const Block<T>* const after =
+        std::upper_bound(first, first + blocks_, i, [](Id id, const Block<T>& b) { return id < b.before; });
+    return after == first ? nullptr : after - 1;
   }
   const T& value_of(Id i) const { return value[range(i, size(), "value")]; }
   const T& adjoint(Id i) const { return store_.adjoint[range(i, store_.adjoint.size(), "adjoint")]; }
@@ -363,9 +364,12 @@ class TapeOf : private Cursor<T>, public Annotations {
     Array<Code> code;
     Array<Id> addend;                  // the c of entries marked adds_another, in their order
     Array<T> value, adjoint, tangent;  // the last two: what the last sweeps left
-    mutable Array<T> number;           // plain numbers that blocks took in
-    std::vector<Block<T>> block;
-    std::vector<BlockOperand> operand;
+    Array<Block<T>> block;             // of these three only the first blocks_,
+    Array<BlockOperand> operand;       // operands_
+    Array<T> number;                   // and numbers_ are in use; plain numbers that blocks took in
+    std::vector<Factor> factor;
+    std::array<Id, 8> recent_factor{};  // where to look for one first
+    Array<Id> index;                    // variables that blocks pick one by one
   };
   /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
   struct Spare {
@@ -382,6 +386,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   Cursor<T>* previous_;
   Id inputs_ = 0;  // variables 1 .. inputs_ are inputs, and no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
+  Id blocks_ = 0, operands_ = 0, numbers_ = 0;
   bool lines_on_ = false;
 
   void require_only_scalars() const {

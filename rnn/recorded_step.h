@@ -16,7 +16,7 @@ inline Parameters<double> from_tuple(const ParameterTuple& t) {
 }
 
 /// f(u), element by element.
-inline ad::VarMatrix activate(Activation f, const ad::VarMatrix& u) {
+inline ad::VarMatrix activate(Activation f, ad::VarMatrix u) {
   switch (f) {
     case Activation::tanh:
       return tanh(u);
@@ -32,7 +32,7 @@ inline ad::VarMatrix activate(Activation f, const ad::VarMatrix& u) {
 }
 
 /// L_t from v_t and the target. Throws std::invalid_argument where their sizes differ.
-inline ad::Var loss_t(Loss loss, const ad::VarMatrix& v, const ad::VarMatrix& target) {
+inline ad::Var loss_t(Loss loss, ad::VarMatrix v, ad::VarMatrix target) {
   switch (loss) {
     case Loss::softmax_ce:
       return softmax_cross_entropy(v, target);
@@ -48,8 +48,7 @@ inline ad::Var loss_t(Loss loss, const ad::VarMatrix& v, const ad::VarMatrix& ta
 /// h_t and L_t from h_{t-1}, x_t and the target: (1.1) to (1.5). theta is the tuple of five on the tape.
 template <class Theta>
 std::pair<ad::VarMatrix, ad::Var> recorded_step(const Network<double>& net, const Theta& theta,
-                                                const ad::VarMatrix& h_before, const ad::VarMatrix& x,
-                                                const ad::VarMatrix& target) {
+                                                ad::VarMatrix h_before, ad::VarMatrix x, ad::VarMatrix target) {
   const auto& [W_rec, W_in, b_rec, W_out, b_out] = theta;
   const ad::VarMatrix u = W_rec * h_before + W_in * x + b_rec;
   const ad::VarMatrix h = (1 - net.alpha) * h_before + net.alpha * activate(net.activation, u);

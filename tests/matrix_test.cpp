@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   };
   using Bad = std::invalid_argument;
   BOOST_CHECK_EXCEPTION(VarMatrix(W * x), Bad, says("3 x 2 and a 3 x 1"));
-  BOOST_CHECK_EXCEPTION(W + x, Bad, says("3 x 2 and a 3 x 1"));
+  BOOST_CHECK_EXCEPTION(VarMatrix(W + x), Bad, says("3 x 2 and a 3 x 1"));
   BOOST_CHECK_EXCEPTION(W(3, 0), Bad, says("3 x 2"));
   tape.clear();
   BOOST_CHECK_EXCEPTION(tanh(W), Bad, says("earlier recording"));

@@ -140,8 +140,7 @@ class Reader {
     return rows * cols == 1 ? label(first) : fmt::format("v{}..v{}", first, first + rows * cols - 1);
   }
   std::string run_label(const BlockOperand& q) const {
-    return q.owner == BlockOperand::none ? fmt::format("[{} x {}]", q.rows, q.cols)
-                                         : run_label(q.first, q.rows, q.cols);
+    return q.plain ? fmt::format("[{} x {}]", q.rows, q.cols) : run_label(q.first, q.rows, q.cols);
   }
   std::string operation(const ad::Block<T>& b) const {
     if constexpr (!std::is_same_v<T, double>)
@@ -150,17 +149,16 @@ class Reader {
       const BlockOperand* q = Matrices::operands(tape_, b);
       const std::string name = b.rule->name;
       std::string all;
-      const auto add = [&](const std::string& term) { all += (all.empty() ? "" : " + ") + term; };
       if (name == "affine") {
-        for (Id k = 0; k < b.extra; ++k) add(run_label(q[2 * k]) + "*" + run_label(q[2 * k + 1]));
-        for (Id k = 2 * b.extra; k < b.operands; ++k) add(run_label(q[k]));
-      } else if (name == "combination") {
-        add(operand_text(b.s, false) + "*" + run_label(q[0]));
-        if (b.operands == 2) add(operand_text(b.t, true) + "*" + run_label(q[1]));
-      } else if (name == "scaled") {
-        add(label(b.extra) + "*" + run_label(q[0]));
+        for (Id k = 0; k < b.operands; k += k < 2 * b.extra ? 2 : 1) {
+          const bool minus = q[k].s < 0;
+          all += k == 0 ? (minus ? "-" : "") : minus ? " - " : " + ";
+          if (std::abs(q[k].s) != 1) all += operand_text(std::abs(q[k].s), false) + "*";
+          all += run_label(q[k]) + (q[k].transposed ? "^T" : "");
+          if (k < 2 * b.extra) all += "*" + run_label(q[k + 1]);
+        }
       } else if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0]))) {
-        add(run_label(q[0]) + " " + name + " " + run_label(q[1]));
+        all = run_label(q[0]) + " " + name + " " + run_label(q[1]);
       } else if (b.operands == 0) {
         return name;
       } else {
@@ -264,7 +262,7 @@ std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part par
 }
 
 /// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. The part of a
-/// product's matrix, G X^T, is added to others like it later, when the sweep comes to that matrix.
+/// product's matrix, s G X^T, is added to others like it later, when the sweep comes to that matrix.
 inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b,
                                               const double* adjoint) {
   std::vector<HandOut<double>> all;
@@ -282,15 +280,16 @@ inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad:
     if (!Matrices::active(q[k]) || std::any_of(q, q + k, same_run)) continue;
     HandOut<double> h{q[k].first, r.run_label(q[k]), 0, 0, Matrices::of(given.data(), q[k]).norm(), ""};
     const bool factor = name == "affine" && k < 2 * b.extra;
-    if (factor && k % 2 == 0) {
-      h.amount = (G * Matrices::values(tape, q[k + 1]).transpose()).norm();
-      h.whole = "g*" + r.run_label(q[k + 1]) + "^T";
-    } else if (factor) {
-      h.whole = r.run_label(q[k - 1]) + "^T*g";
-    } else if (name == "affine") {
-      h.whole = "g";
-    } else if (name == "combination") {
-      h.whole = operand_text(k == 0 ? b.s : b.t, true) + "*g";
+    if (name == "affine") {
+      const BlockOperand& W = q[factor ? k - k % 2 : k];
+      if (factor && k % 2 == 0) {
+        const std::string x = r.run_label(q[k + 1]);
+        h.amount = std::abs(W.s) * (G * Matrices::values(tape, q[k + 1]).transpose()).norm();
+        h.whole = W.transposed ? x + "*g^T" : "g*" + x + "^T";
+      } else {
+        h.whole = factor ? r.run_label(W) + (W.transposed ? "*g" : "^T*g") : "g";
+      }
+      if (W.s != 1) h.whole = W.s == -1 ? "-" + h.whole : operand_text(W.s, false) + "*" + h.whole;
     } else {
       h.whole = "J^T*g";  // J: of this operation
       for (const Formula& f : rows)
