@@ -29,7 +29,7 @@ struct Tampered {
   bool has_adjoints() const { return tape.has_adjoints(); }
   bool has_tangents() const { return tape.has_tangents(); }
   ad::Id check(const Var& x, const char* what) const { return tape.check(x, what); }
-  const ad::Entry<double>& entry_of(ad::Id i) const { return tape.entry_of(i); }
+  ad::Entry<double> entry_of(ad::Id i) const { return tape.entry_of(i); }
   double value_of(ad::Id i) const { return tape.value_of(i); }
   std::string name_of(ad::Id i) const { return tape.name_of(i); }
   double adjoint(ad::Id i) const { return tape.adjoint(i) * (i == where ? adjoint_factor : 1); }
