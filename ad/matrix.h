@@ -766,18 +766,19 @@ template <int products, int summands>
     if (term.z.rows() != rows || (term.z.cols() != cols && (products == 0 || term.z.cols() != 1))) [[unlikely]]
       other(term.z.rows(), term.z.cols());
 
+  using Linear = std::conditional_t<(products >= 0), detail::Linear, void>;  // compiled where there is a sum, not before
   Matrices::Tape& t = Matrices::active();
-  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Linear>::rule, rows, cols, 2 * products + summands);
+  Matrices::Block& b = Matrices::open(t, detail::Rule<Linear>::rule, rows, cols, 2 * products + summands);
   b.extra = products;
   Index k = 0;
   for (const auto& term : sum.product) {
     Matrices::operand(t, b, k) = term.W.operand(t, term.s, term.transposed);
     Matrices::operand(t, b, k + 1) = term.X.operand(t, 1);
-    Matrices::add_factor<detail::Linear>(t, b, k);
+    Matrices::add_factor<Linear>(t, b, k);
     k += 2;
   }
   for (const auto& term : sum.summand) Matrices::operand(t, b, k++) = term.z.operand(t, term.s);
-  detail::Linear::value(detail::Call{t, b});
+  Linear::value(detail::Call{t, b});
   *this = {t, b};
 }
 

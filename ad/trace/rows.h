@@ -284,7 +284,7 @@ inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad:
       const BlockOperand& W = q[factor ? k - k % 2 : k];
       if (factor && k % 2 == 0) {
         const std::string x = r.run_label(q[k + 1]);
-        h.amount = std::abs(W.s) * (G * Matrices::values(tape, q[k + 1]).transpose()).norm();
+        h.amount = std::abs(W.s) * G.lazyProduct(Matrices::values(tape, q[k + 1]).transpose()).norm();
         h.whole = W.transposed ? x + "*g^T" : "g*" + x + "^T";
       } else {
         h.whole = factor ? r.run_label(W) + (W.transposed ? "*g" : "^T*g") : "g";
