@@ -454,36 +454,41 @@ class TapeOf : private Cursor<T>, public Annotations {
     if constexpr (std::is_same_v<A, double>) {
       double g = adjoint[top];
       for (Id i = top;; --i) {
-        // The adjoint of the entry before stays in a register: a chain of entries then waits for one multiply-add
-        // each, not for a sum to be stored and loaded again.
-        double h = adjoint[i - 1];
-        if constexpr (many) {
-          __builtin_prefetch(reinterpret_cast<const char*>(e + i) - 2048);
-          if (i % 8 == 0) __builtin_prefetch(reinterpret_cast<const char*>(adjoint + i) - 1024, 1);
-        }
+        if constexpr (many)
+          if (i % 8 == 0) {  // eight entries are three cache lines, their adjoints one
+            const char* const ahead = reinterpret_cast<const char*>(e + i) - 1536;
+            for (const int line : {0, 64, 128}) __builtin_prefetch(ahead - line);
+            __builtin_prefetch(adjoint + i - 128, 1);
+          }
         const Partials<T>& k = e[i];
+        const Id before = i - 1;
+        const Code code_i = codes[i];
+        double h;  // the adjoint of the entry before
         adjoint[i] = g;
         if (nonzero_and_finite(g)) [[likely]] {
-          const Id before = i - 1;
-          if (k.a == before)
-            h = multiply_add(k.pa, g, h);
-          else
+          if (code_i & adds_before) {
             adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
-          if (k.b) {
-            if (k.b == before)
-              h = multiply_add(k.pb, g, h);
+            if (k.b) adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
+            h = adjoint[before] + g;
+          } else {
+            // It stays in a register: a chain of entries then waits for one multiply-add each, not for a sum to be
+            // stored and loaded again.
+            h = adjoint[before];
+            if (k.a == before)
+              h = multiply_add(k.pa, g, h);
             else
-              adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
-          }
-          if (codes[i] & (adds_before | adds_another)) {
-            if (codes[i] & adds_before)
-              h += g;
-            else
-              adjoint[*--addend] += g;
+              adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
+            if (k.b) {
+              if (k.b == before)
+                h = multiply_add(k.pb, g, h);
+              else
+                adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
+            }
+            if (code_i & adds_another) adjoint[*--addend] += g;
           }
         } else {
-          give(adjoint, k, addend_of(i, codes[i], addend), g);
-          h = adjoint[i - 1];
+          give(adjoint, k, addend_of(i, code_i, addend), g);
+          h = adjoint[before];
         }
         if (i == first) {
           adjoint[i - 1] = h;
