@@ -726,11 +726,14 @@ Multiple as_sum(const X& x) {
 template <int p, int q, int r, int s>
 [[gnu::always_inline]] inline Sum<p + r, q + s> add(const Sum<p, q>& x, const Sum<r, s>& z, double sign) {
   Sum<p + r, q + s> y;
-  for (int i = 0; i < p; ++i) y.product[i] = {x.product[i].W, x.product[i].X, x.product[i].transposed, x.product[i].s};
-  for (int i = 0; i < r; ++i)
-    y.product[p + i] = {z.product[i].W, z.product[i].X, z.product[i].transposed, sign * z.product[i].s};
-  for (int i = 0; i < q; ++i) y.summand[i] = {x.summand[i].z, x.summand[i].s};
-  for (int i = 0; i < s; ++i) y.summand[q + i] = {z.summand[i].z, sign * z.summand[i].s};
+  const std::size_t products = x.product.size(), summands = x.summand.size();
+  for (std::size_t i = 0; i < products; ++i)
+    y.product[i] = {x.product[i].W, x.product[i].X, x.product[i].transposed, x.product[i].s};
+  for (std::size_t i = 0; i < z.product.size(); ++i)
+    y.product[products + i] = {z.product[i].W, z.product[i].X, z.product[i].transposed, sign * z.product[i].s};
+  for (std::size_t i = 0; i < summands; ++i) y.summand[i] = {x.summand[i].z, x.summand[i].s};
+  for (std::size_t i = 0; i < z.summand.size(); ++i)
+    y.summand[summands + i] = {z.summand[i].z, sign * z.summand[i].s};
   return y;
 }
 template <int p, int q>
