@@ -55,6 +55,7 @@ struct Factor {
   Id first, rows, cols;
   Id next;          // another one in the same block, plus one
   Id last_use = 0;  // index among all operands, plus one
+  mutable Id transposed = 0;  // where a sweep has written its transpose, plus one
 };
 
 }  // namespace ad

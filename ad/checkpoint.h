@@ -82,9 +82,10 @@ class Reversal {
     std::size_t numbers = 4 * delta_.size() + 3 * theta_.size();
     std::size_t waiting = 0;
     for (const Block& W : tape_.blocks().first(uses_.size())) {
-      if (W.factor == 0) waiting += Uses<>::bytes(W.rows, W.cols);  // perhaps used by a later step
+      const auto add = [&](Id rows, Id cols) { waiting += Uses<>::bytes(rows, cols) + rows * cols * sizeof(double); };
+      if (W.factor == 0) add(W.rows, W.cols);  // perhaps used by a later step
       for (Id f = W.factor; f != 0; f = M::factor(tape_, f - 1).next)
-        waiting += Uses<>::bytes(M::factor(tape_, f - 1).rows, M::factor(tape_, f - 1).cols);
+        add(M::factor(tape_, f - 1).rows, M::factor(tape_, f - 1).cols);
     }
     return 2 * begun + waiting + numbers * sizeof(double);
   }

@@ -159,39 +159,37 @@ void add_transposed_product(T* y, const T* A, Index rows, Index cols, const T* x
   for (; j < cols; ++j) y[j] += s * dot(A + j * rows, x, rows);
 }
 
-/// y = f(x), n numbers, eight at a time; x and y may be the same.
+/// f(eight numbers of x, where in y their results go) for all n; x and y may be the same.
 template <class T, class F>
 void by_eight(const T* x, T* y, Index n, F f) {
   using Eight = Eigen::Array<T, 8, 1>;
   using Input = Eigen::Map<const Eight>;
   Index i = 0;
-  for (; i + 8 <= n; i += 8) Eigen::Map<Eight>(y + i) = f(Eight(Input(x + i)));
+  for (; i + 8 <= n; i += 8) f(Eight(Input(x + i)), y + i);
   if (i == n) return;
-  T rest[8] = {};
+  T rest[8] = {}, result[8];
   std::copy(x + i, x + n, rest);
-  const Eight result = f(Eight(Input(rest)));
-  std::copy(result.data(), result.data() + (n - i), y + i);
+  f(Eight(Input(rest)), result);
+  std::copy(result, result + (n - i), y + i);
 }
 
 /// y = tanh(x), to about one unit in the last place.
 /// |x| < 0.625: x + x^3 P(x^2) / Q(x^2), the rational approximation of the Cephes library; else 1 - 2 / (exp(2|x|) + 1).
 template <class T>
 void tanh(const T* x, T* y, Index n) {
-  by_eight(x, y, n, []<class Eight>(const Eight& v) {
+  by_eight(x, y, n, []<class Eight>(const Eight& v, T* to) [[gnu::always_inline]] {
     const Eight z = v * v, a = v.abs();
     const Eight P = (-9.64399179425052238628E-1 * z - 9.92877231001918586564E1) * z - 1.61468768441708447952E3;
     const Eight Q = ((z + 1.12811678491632931402E2) * z + 2.23548839060100448583E3) * z + 4.84406305325125486048E3;
     const Eight small = v + v * z * (P / Q);
     const Eight large = 1 - 2 / ((2 * a.min(20.0)).exp() + 1);
-    Eight result;
-    for (int i = 0; i < 8; ++i) result[i] = a[i] < 0.625 ? small[i] : v[i] == v[i] ? std::copysign(large[i], v[i]) : v[i];
-    return result;
+    for (int i = 0; i < 8; ++i) to[i] = a[i] < 0.625 ? small[i] : v[i] == v[i] ? std::copysign(large[i], v[i]) : v[i];
   });
 }
 /// y = exp(x - shift)
 template <class T>
 void exp(const T* x, T shift, T* y, Index n) {
-  by_eight(x, y, n, [shift]<class Eight>(const Eight& v) -> Eight { return (v - shift).exp(); });
+  by_eight(x, y, n, [shift]<class Eight>(const Eight& v, T* to) { Eigen::Map<Eight>{to} = (v - shift).exp(); });
 }
 
 }  // namespace ad::kernels

@@ -102,6 +102,18 @@ struct Matrices {
   static const BlockOperand* operands(const Tape& t, const Block& b) { return t.store_.operand.data() + b.operand; }
   static const BlockOperand& operand_at(const Tape& t, Id i) { return t.store_.operand[i]; }
   static const Factor& factor(const Tape& t, Id i) { return t.store_.factor[i]; }
+  /// The transpose of a factor, written when first asked for.
+  static const double* transposed(const Tape& t, const Factor& f) {
+    Array<double>& all = t.store_.transposed;
+    if (f.transposed == 0) [[unlikely]] {
+      f.transposed = static_cast<Id>(all.size()) + 1;
+      all.resize(all.size() + std::size_t{f.rows} * f.cols);
+      const double* W = t.value + f.first;
+      for (Id i = 0; i < f.rows; ++i)
+        for (Id j = 0; j < f.cols; ++j) all[f.transposed - 1 + std::size_t{i} * f.cols + j] = W[std::size_t{j} * f.rows + i];
+    }
+    return all.data() + (f.transposed - 1);
+  }
   static Block& block(Tape& t, Id i) { return t.store_.block[i]; }
   static const Array<Id>& indices(const Tape& t) { return t.store_.index; }
 

@@ -236,6 +236,7 @@ struct Input {
 
 struct Linear {
   static constexpr const char* name = "affine";
+  static constexpr Id small = 64;  // rows of a factor up to which its transpose is written out for the sweep down
 
   static bool in_product(const auto& c, Index k) { return k < 2 * Index{c.b.extra}; }
 
@@ -324,6 +325,8 @@ struct Linear {
     const double* A = M::data(c.t, W);
     if (c.cols() != 1)
       add_products(M::values(c.t, W), y, W.s, transpose, x, c.cols());
+    else if (transpose && W.factor != 0 && W.rows <= small)
+      kernels::add_product<double>(y, M::transposed(c.t, M::factor(c.t, W.factor - 1)), W.cols, W.rows, x, W.s);
     else if (transpose)
       kernels::add_transposed_product<double>(y, A, W.rows, W.cols, x, W.s);
     else

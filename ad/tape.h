@@ -189,6 +189,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     store_.addend.clear();
     store_.factor.clear();
     store_.recent_factor = {};
+    store_.transposed.clear();
     store_.index.clear();
     store_.adjoint.clear();
     store_.tangent.clear();
@@ -204,7 +205,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + store_.addend.size() * sizeof(Id) +
            std::size_t{size()} * sizeof(T) + blocks_ * sizeof(Block<T>) + operands_ * sizeof(BlockOperand) +
            store_.factor.size() * sizeof(Factor) + store_.index.size() * sizeof(Id) +
-           (numbers_ + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
+           (numbers_ + store_.transposed.size() + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
 
   // --- sweeps --------------------------------------------------------------------------------------------------------
@@ -369,6 +370,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     Array<T> number;                   // and numbers_ are in use; plain numbers that blocks took in
     std::vector<Factor> factor;
     std::array<Id, 8> recent_factor{};  // where to look for one first
+    mutable Array<T> transposed;        // small factors, for sweeps down
     Array<Id> index;                    // variables that blocks pick one by one
   };
   /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
