@@ -468,7 +468,7 @@ class TapeOf : private Cursor<T>, public Annotations {
         double h;  // the adjoint of the entry before
         adjoint[i] = g;
         if (nonzero_and_finite(g)) [[likely]] {
-          if (code_i & adds_before) {
+          if (many && (code_i & adds_before)) {  // a long tape is mostly sums: these need no comparison
             adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
             if (k.b) adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
             h = adjoint[before] + g;
@@ -486,7 +486,10 @@ class TapeOf : private Cursor<T>, public Annotations {
               else
                 adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
             }
-            if (code_i & adds_another) adjoint[*--addend] += g;
+            if (code_i & adds_before)
+              h += g;
+            else if (code_i & adds_another)
+              adjoint[*--addend] += g;
           }
         } else {
           give(adjoint, k, addend_of(i, code_i, addend), g);
