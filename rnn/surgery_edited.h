@@ -1,6 +1,7 @@
 // Any composed edit: its gradient, every block of its double sum, its angle to the exact gradient, what it costs.
 #pragma once
 
+#include "rnn/alignment.h"
 #include "rnn/surgery.h"
 
 namespace rnn {
@@ -129,25 +130,6 @@ inline std::vector<std::string_view> names_of(Edit edit, Eigen::Index d) {
   for (const EditRow& row : edits)
     if (edit_of(row.id, options, d) == edit) names.push_back(row.id);
   return names;
-}
-
-/// Cosine of the angle between two gradients by one parameter; 1 where both are zero, 0 where one is.
-template <class A, class B>
-double cosine(const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase<B>& b) {
-  const double lengths = a.norm() * b.norm();
-  return lengths > 0 ? a.cwiseProduct(b).sum() / lengths : double(a.norm() == 0 && b.norm() == 0);
-}
-struct Alignment {
-  Blocks<double> each;      // of every parameter
-  double recurrent, total;  // of W_rec, W_in, b_rec together; of all five
-};
-inline Alignment alignment(const Parameters<double>& a, const Parameters<double>& b) {
-  Alignment r{};
-  for_each_block([](auto, double& to, const auto& x, const auto& y) { to = cosine(x, y); }, r.each, a, b);
-  const VectorX<double> x = flatten(a), y = flatten(b);
-  const Eigen::Index recurrent = a.W_rec.size() + a.W_in.size() + a.b_rec.size();
-  r.recurrent = cosine(x.head(recurrent), y.head(recurrent)), r.total = cosine(x, y);
-  return r;
 }
 
 /// What the recurrent weights' gradient costs: multiplications a step, numbers held from one step to the next.

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "rnn/alignment.h"
 #include "rnn/rtrl.h"
 #include "tests/networks.h"
 
@@ -53,13 +54,6 @@ inline Forward edited(const std::vector<ForwardStep>& steps, const rnn::MatrixX<
     r.G.push_back(flat.reshaped(P.rows(), P.cols() / P.rows()));
   }
   return r;
-}
-
-/// [W_rec | W_in | b_rec] of a gradient, d x k.
-inline rnn::MatrixX<double> recurrent(const rnn::Parameters<double>& g) {
-  rnn::MatrixX<double> all(g.W_rec.rows(), g.W_rec.cols() + g.W_in.cols() + 1);
-  all << g.W_rec, g.W_in, g.b_rec;
-  return all;
 }
 
 }  // namespace tests

@@ -14,7 +14,7 @@ namespace {
 
 using Eigen::Index;
 using rnn::Activation, rnn::Loss, rnn::MatrixX, rnn::VectorX;
-using tests::edited, tests::recurrent, tests::relative;
+using tests::edited, tests::relative;
 using Matrix = MatrixX<double>;
 using Vector = VectorX<double>;
 

@@ -10,7 +10,7 @@ namespace {
 
 using Eigen::Index;
 using rnn::Activation, rnn::Loss, rnn::MatrixX, rnn::VectorX;
-using tests::recurrent, tests::relative;
+using tests::relative;
 using Matrix = MatrixX<double>;
 using Vector = VectorX<double>;
 

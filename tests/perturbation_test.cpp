@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "ad/operators.h"
+#include "rnn/alignment.h"
 #include "rnn/credit.h"
 #include "rnn/rtrl.h"
 #include "rules/registry.h"
@@ -16,11 +17,6 @@ using Vector = rnn::VectorX<double>;
 using Recorded = std::vector<std::vector<double>>;
 using Gradient = rules::Gradient<double>;
 
-Gradient recurrent(const Parameters<double>& p) {
-  Gradient g(p.W_rec.rows(), p.W_rec.cols() + p.W_in.cols() + 1);
-  g << p.W_rec, p.W_in, p.b_rec;
-  return g;
-}
 std::vector<double> numbers(const Matrix& m) { return {m.data(), m.data() + m.size()}; }
 /// Columns of a matrix as entries of a record.
 Recorded columns(const Matrix& m) {

@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "ad/operators.h"
+#include "rnn/alignment.h"
 #include "rnn/rtrl.h"
 #include "rules/bp_lambda.h"
 #include "rules/bptt.h"
@@ -49,12 +50,6 @@ struct Whole {
   Matrix gradient(Index t, const Vector& c) const { return phi[at(t)].cwiseProduct(c) * z[at(t)].transpose(); }
   static std::size_t at(Index t) { return static_cast<std::size_t>(t); }
 };
-
-Matrix recurrent(const Parameters<double>& p) {
-  Matrix g(p.W_rec.rows(), p.W_rec.cols() + p.W_in.cols() + 1);
-  g << p.W_rec, p.W_in, p.b_rec;
-  return g;
-}
 
 rnn::Network<double> generic() { return tests::generic_network(Activation::tanh, Loss::softmax_ce); }
 

@@ -5,6 +5,10 @@
 
 using namespace tutorials;
 
+//%hide
+// A reader's screen has 72 columns for code.
+// clang-format off
+//%show
 LESSON(1, "Numbers that carry a derivative") {
   //% # How fast does it grow?
   //% The notes begin with a small function: $z = 4x + 3$ and $f = z^2$. With the chain rule (連鎖律) they find

@@ -5,6 +5,10 @@
 
 using namespace tutorials;
 
+//%hide
+// A reader's screen has 72 columns for code.
+// clang-format off
+//%show
 LESSON(2, "Reverse mode: the tape") {
   //% # Write down what you do
   //% Once more $f(x_1, x_2) = \ln x_1 + x_1 x_2 - \sin x_2$ at $(2, 5)$. Forward mode needs one pass for each input. Now let

@@ -6,6 +6,10 @@
 using namespace tutorials;
 using ad::detach;
 
+//%hide
+// A reader's screen has 72 columns for code.
+// clang-format off
+//%show
 LESSON(3, "Total and partial: contributions add over paths") {
   //% # Two answers
   //% The notes try the chain rule on $f(\theta) = \theta\, h(\theta) + \theta^2$ with $h(\theta) = 3\theta$. On one page

@@ -11,7 +11,6 @@
 #include "tutorials/lesson.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -51,6 +50,9 @@ Eigen::VectorXd credit_of_states(const rnn::Network<double>& net, const rnn::Seq
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(4, "A network through time") {

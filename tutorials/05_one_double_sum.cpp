@@ -13,7 +13,6 @@
 #include "tutorials/lesson.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -64,7 +63,8 @@ struct Learner {
 };
 
 template <class V>
-auto learn_online(const rnn::Network<double>& net, const V& theta_1, const rnn::Sequence<double>& sequence, double eta) {
+auto learn_online(const rnn::Network<double>& net, const V& theta_1, const rnn::Sequence<double>& sequence,
+                  double eta) {
   using S = typename V::Scalar;
   const auto numbers = rnn::cast<S>(sequence);
   Learner<S> learner(net, theta_1);
@@ -73,6 +73,9 @@ auto learn_online(const rnn::Network<double>& net, const V& theta_1, const rnn::
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(5, "One double sum, two orders") {

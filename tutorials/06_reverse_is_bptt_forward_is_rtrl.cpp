@@ -13,7 +13,6 @@
 #include "tutorials/lesson.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -52,6 +51,9 @@ double microseconds_a_step(auto&& run, Eigen::Index steps) {
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {

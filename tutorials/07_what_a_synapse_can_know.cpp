@@ -12,9 +12,9 @@
 #include "rules/snap.h"
 #include "tutorials/drawing.h"
 #include "tutorials/lesson.h"
+#include "tutorials/measures.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -38,14 +38,6 @@ Generic generic(double alpha, std::uint64_t seed = 1) {
   return g;
 }
 
-/// [W_rec | W_in | b_rec] of a gradient.
-Matrix recurrent(const rnn::Parameters<double>& p) {
-  Matrix all(p.W_rec.rows(), p.W_rec.cols() + p.W_in.cols() + 1);
-  all << p.W_rec, p.W_in, p.b_rec;
-  return all;
-}
-double relative(const Matrix& got, const Matrix& want) { return (got - want).norm() / want.norm(); }
-
 /// RFLO summed over a sequence, its loop written out so that a slip of the pen can be put in.
 enum class Slip { none, columns, late_input };
 Matrix rflo_with(const Generic& g, Slip slip) {
@@ -57,7 +49,8 @@ Matrix rflo_with(const Generic& g, Slip slip) {
     const Vector phi = alpha * (1 - states.u.col(t - 1).array().tanh().square());
     const bool late = slip == Slip::late_input;
     Vector z(9);
-    z << states.h.col(t - 1), (late && t == 1 ? Vector::Zero(3).eval() : Vector(g.sequence.x.col(late ? t - 2 : t - 1))), 1;
+    z << states.h.col(t - 1),
+        (late && t == 1 ? Vector::Zero(3).eval() : Vector(g.sequence.x.col(late ? t - 2 : t - 1))), 1;
     E = (1 - alpha) * E + phi * z.transpose();
     const Vector q = theta.W_out.transpose() * (states.v.col(t - 1) - g.sequence.target.col(t - 1));
     Matrix G = q.asDiagonal() * E;
@@ -68,6 +61,9 @@ Matrix rflo_with(const Generic& g, Slip slip) {
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(7, "What a synapse can know") {

@@ -15,7 +15,6 @@
 #include "tutorials/lesson.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -23,9 +22,6 @@ namespace {
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
 
-Vector recurrent(const rnn::Parameters<double>& p) {
-  return rnn::flatten(p).head(p.W_rec.size() + p.W_in.size() + p.b_rec.size());
-}
 double degrees(double cosine) { return std::acos(cosine) * 180 / std::numbers::pi; }
 
 /// Words in lines of at most 76 columns.
@@ -34,8 +30,10 @@ std::string wrapped(const std::string& words) {
   std::size_t column = 0;
   for (std::size_t i = 0; i < words.size();) {
     const std::size_t end = std::min(words.find_first_of(" \n", i), words.size());
-    if (column > 0 && column + 1 + end - i > 76) all += "\n  ", column = 2;
-    else if (column > 0) all += ' ', ++column;
+    if (column > 0 && column + 1 + end - i > 76)
+      all += "\n  ", column = 2;
+    else if (column > 0)
+      all += ' ', ++column;
     all += words.substr(i, end - i), column += end - i;
     if (end < words.size() && words[end] == '\n') all += '\n', column = 0;
     i = end + 1;
@@ -91,11 +89,13 @@ Outcome outcome(rnn::Network<double> net, const Matrix& B, int trials, bool at_r
 Matrix with_cosine(double cosine, const Matrix& W, rnn::Random& random) {
   Matrix other = random.normal(W.rows(), W.cols());
   other -= W.cwiseProduct(other).sum() / W.squaredNorm() * W;
-  return std::sqrt(static_cast<double>(W.size())) * (cosine * W.normalized() + std::sqrt(1 - cosine * cosine) * other.normalized());
+  return std::sqrt(static_cast<double>(W.size())) *
+         (cosine * W.normalized() + std::sqrt(1 - cosine * cosine) * other.normalized());
 }
 
 /// Loss and cosine over trials, one above the other.
-std::string curves(const std::vector<double>& trials, const std::vector<double>& loss, const std::vector<double>& cosine) {
+std::string curves(const std::vector<double>& trials, const std::vector<double>& loss,
+                   const std::vector<double>& cosine) {
   const auto panel = [&](double top, double low, double high, const std::vector<double>& y, const std::string& name) {
     std::string points, svg;
     const auto x_of = [&](double trial) { return 60 + 420 * trial / trials.back(); };
@@ -110,12 +110,16 @@ std::string curves(const std::vector<double>& trials, const std::vector<double>&
     return svg + fmt::format("<text x=\"300\" y=\"{}\">{}</text>", top + 14, name);
   };
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 500 300\" width=\"500\" height=\"300\" role=\"img\" "
-         "aria-label=\"loss falls and B and W_out align as trials go on\" font-family=\"sans-serif\" font-size=\"13\">" +
+         "aria-label=\"loss falls and B and W_out align as trials go on\" font-family=\"sans-serif\" "
+         "font-size=\"13\">" +
          panel(10, 0.01, 1, loss, "loss a step") + panel(150, 0, 1, cosine, "cosine of B and W_out") +
          fmt::format("<text x=\"480\" y=\"280\" text-anchor=\"end\">trial {}</text></svg>", trials.back());
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(8, "Feedback that need not be symmetric") {
@@ -238,7 +242,7 @@ LESSON(8, "Feedback that need not be symmetric") {
   //% Is that cosine bad luck, or good? Draw a thousand $B$, and measure the angle of RFLO's gradient with its own for $B = W_{\mathrm{out}}$.
   //%hide
   rules::Rflo<double> own(net);
-  const Vector with_W = recurrent(rules::learn(own, net, sequence).gradient);
+  const Matrix with_W = recurrent(rules::learn(own, net, sequence).gradient);
   rnn::Random many(1);
   Vector cosines(1000);
   for (auto& c : cosines) {

@@ -10,9 +10,9 @@
 #include "rules/snap.h"
 #include "tutorials/drawing.h"
 #include "tutorials/lesson.h"
+#include "tutorials/measures.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -21,13 +21,7 @@ using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
 using Pattern = rnn::MatrixX<bool>;
 
-Matrix recurrent(const rnn::Parameters<double>& p) {
-  Matrix all(p.W_rec.rows(), p.W_rec.cols() + p.W_in.cols() + 1);
-  all << p.W_rec, p.W_in, p.b_rec;
-  return all;
-}
-double relative(const Matrix& got, const Matrix& want) { return (got - want).norm() / want.norm(); }
-/// The same without the weights that W_rec does not have.
+/// A gradient without the weights that W_rec does not have.
 Matrix present(Matrix G, const Matrix& W_rec) {
   G.leftCols(W_rec.cols()) = (W_rec.array() != 0).select(G.leftCols(W_rec.cols()), 0.0);
   return G;
@@ -71,6 +65,9 @@ std::string grouped(double number) {
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(9, "Masks, and one edit at a time") {

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "rnn/alignment.h"
 #include "rnn/surgery.h"
 #include "rnn/task.h"
 #include "rules/bptt.h"
@@ -14,9 +15,9 @@
 #include "rules/rtrl.h"
 #include "rules/uoro.h"
 #include "tutorials/lesson.h"
+#include "tutorials/measures.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -25,12 +26,6 @@ using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 using Eigen::Index;
 
-/// The recurrent part of a gradient, [W_rec | W_in | b_rec].
-Matrix recurrent(const rnn::Parameters<double>& g) {
-  Matrix all(g.W_rec.rows(), g.W_rec.cols() + g.W_in.cols() + 1);
-  all << g.W_rec, g.W_in, g.b_rec;
-  return all;
-}
 /// Choice number `choice` of all ways to draw `count` signs at each of `length` steps.
 rnn::Draws signs(long choice, Index length, Index count) {
   std::vector<std::vector<double>> all(static_cast<std::size_t>(length));
@@ -43,7 +38,6 @@ rnn::Options seeded(std::uint64_t seed) {
   options.draws = rnn::Draws(seed);
   return options;
 }
-double relative(const Matrix& got, const Matrix& want) { return (got - want).norm() / want.norm(); }
 
 /// How often values fall where, `bins` of them from low to high: as text and as a picture, with a mark at `mean`.
 struct Histogram {
@@ -55,8 +49,9 @@ struct Histogram {
     const int most = *std::max_element(counts.begin(), counts.end());
     for (std::size_t i = 0; i < counts.size(); ++i) {
       const double from = low + width * static_cast<double>(i);
-      all += fmt::format(" {:>7.3f} {} {:<44}{:>6}\n", from + width / 2, from <= mean && mean < from + width ? '>' : '|',
-                         std::string(static_cast<std::size_t>(44 * counts[i] / most), '#'), counts[i]);
+      all +=
+          fmt::format(" {:>7.3f} {} {:<44}{:>6}\n", from + width / 2, from <= mean && mean < from + width ? '>' : '|',
+                      std::string(static_cast<std::size_t>(44 * counts[i] / most), '#'), counts[i]);
     }
     return all;
   }
@@ -65,20 +60,26 @@ struct Histogram {
     const double wide = bar * static_cast<double>(counts.size());
     const int most = *std::max_element(counts.begin(), counts.end());
     std::string all = fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} 210\" width=\"{0:.0f}\" height=\"210\" role=\"img\" "
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} 210\" width=\"{0:.0f}\" height=\"210\" "
+        "role=\"img\" "
         "aria-label=\"how often each value came\" font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"#111\">",
         wide + 2 * left);
     for (std::size_t i = 0; i < counts.size(); ++i) {
       const double height = tall * counts[i] / most;
-      all += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#999\" stroke=\"#111\" stroke-width=\".6\"/>",
-                         left + bar * static_cast<double>(i), 20 + tall - height, bar, height);
+      all += fmt::format(
+          "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#999\" stroke=\"#111\" "
+          "stroke-width=\".6\"/>",
+          left + bar * static_cast<double>(i), 20 + tall - height, bar, height);
     }
     const auto x = [&](double value) { return left + wide * (value - low) / (high - low); };
-    all += fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"14\" y2=\"{1}\" stroke=\"#111\" stroke-width=\"2.5\" stroke-dasharray=\"6 3\"/>",
-                       x(mean), 20 + tall);
+    all += fmt::format(
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"14\" y2=\"{1}\" stroke=\"#111\" stroke-width=\"2.5\" "
+        "stroke-dasharray=\"6 3\"/>",
+        x(mean), 20 + tall);
     all += fmt::format("<text x=\"{:.1f}\" y=\"12\" text-anchor=\"middle\">mean = RTRL</text>", x(mean));
     for (const double value : {low, 0.0, high})
-      all += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.2f}</text>", x(value), 36 + tall, value);
+      all +=
+          fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.2f}</text>", x(value), 36 + tall, value);
     return all + "</svg>";
   }
 };
@@ -107,6 +108,9 @@ struct Scaled {
 };
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(10, "Unbiased and noisy") {

@@ -1,8 +1,7 @@
 // Lesson 11: instead of waiting for the future, predict its gradient: Bellman's equation, TD errors, DNI and BP(lambda).
+#include <Eigen/QR>
 #include <cmath>
 #include <vector>
-
-#include <Eigen/QR>
 
 #include "rnn/surgery_step.h"
 #include "rnn/task.h"
@@ -10,9 +9,9 @@
 #include "rules/bptt.h"
 #include "rules/dni.h"
 #include "tutorials/lesson.h"
+#include "tutorials/measures.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -21,7 +20,6 @@ using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 using Eigen::Index;
 
-double relative(const Matrix& got, const Matrix& want) { return (got - want).norm() / want.norm(); }
 Vector with_1(const Vector& h) { return (Vector(h.size() + 1) << h, 1).finished(); }
 
 /// dL_{>t}/dh_t, t = 1 .. T - 1, one a column, of a network over a sequence; and [h_t; 1].
@@ -101,6 +99,9 @@ Eigen::RowVector4d line_task(double lambda, std::uint64_t seed) {
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(11, "Predicting the future's gradient") {

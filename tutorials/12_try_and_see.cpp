@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ad/operators.h"
+#include "rnn/alignment.h"
 #include "rnn/task.h"
 #include "rules/activity_perturbation.h"
 #include "rules/bptt.h"
@@ -13,9 +14,9 @@
 #include "rules/rtrl.h"
 #include "rules/weight_perturbation.h"
 #include "tutorials/lesson.h"
+#include "tutorials/measures.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -23,13 +24,8 @@ namespace {
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 using Eigen::Index;
+using rnn::cosine;
 
-/// The recurrent part of a gradient, [W_rec | W_in | b_rec].
-Matrix recurrent(const rnn::Parameters<double>& g) {
-  Matrix all(g.W_rec.rows(), g.W_rec.cols() + g.W_in.cols() + 1);
-  all << g.W_rec, g.W_in, g.b_rec;
-  return all;
-}
 /// A direction V (d x k) in the space of all parameters; the readout stands still.
 Vector flat(const rnn::Network<double>& net, const Matrix& V) {
   auto direction = rnn::zeros_like(net.parameters);
@@ -45,7 +41,8 @@ Matrix signs(long choice, Index rows, Index cols) {
 /// Draws recorded: a column for each step.
 rnn::Draws each_step(const Matrix& columns) {
   std::vector<std::vector<double>> all;
-  for (Index t = 0; t < columns.cols(); ++t) all.emplace_back(columns.col(t).data(), columns.col(t).data() + columns.rows());
+  for (Index t = 0; t < columns.cols(); ++t)
+    all.emplace_back(columns.col(t).data(), columns.col(t).data() + columns.rows());
   return rnn::Draws(std::move(all));
 }
 /// Draws recorded: all at the first of `length` steps.
@@ -54,8 +51,6 @@ rnn::Draws at_once(const Matrix& all, Index length) {
   entries[0].assign(all.data(), all.data() + all.size());
   return rnn::Draws(std::move(entries));
 }
-double relative(const Matrix& got, const Matrix& want) { return (got - want).norm() / want.norm(); }
-double cosine(const Matrix& a, const Matrix& b) { return a.cwiseProduct(b).sum() / (a.norm() * b.norm()); }
 
 /// L_1 .. L_T when noise (d x T) is added to u_t, or to h_t, for any kind of number.
 template <class V>
@@ -88,6 +83,9 @@ struct Spread {
 };
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(12, "Try and see") {

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "rnn/alignment.h"
 #include "rnn/task.h"
 #include "rules/bptt.h"
 #include "rules/kf_rtrl.h"
@@ -17,7 +18,6 @@
 #include "tutorials/program/comparison.h"
 
 using namespace tutorials;
-// clang-format off: a reader's screen has 72 columns for code
 
 //%hide
 namespace {
@@ -25,14 +25,7 @@ namespace {
 using Matrix = Eigen::MatrixXd;
 using Vector = Eigen::VectorXd;
 using Eigen::Index;
-
-/// The recurrent part of a gradient, [W_rec | W_in | b_rec].
-Matrix recurrent(const rnn::Parameters<double>& g) {
-  Matrix all(g.W_rec.rows(), g.W_rec.cols() + g.W_in.cols() + 1);
-  all << g.W_rec, g.W_in, g.b_rec;
-  return all;
-}
-double cosine(const Matrix& a, const Matrix& b) { return a.cwiseProduct(b).sum() / (a.norm() * b.norm()); }
+using rnn::cosine;
 
 /// The entropy of p and 1 - p in nats: the least mean cross-entropy of one guess for targets of mean p.
 double entropy(double p) { return p > 0 && p < 1 ? -p * std::log(p) - (1 - p) * std::log(1 - p) : 0; }
@@ -42,30 +35,37 @@ struct Curve {
   std::string name;
   std::vector<double> losses;
 };
-std::string curves_svg(const std::vector<Curve>& curves, const std::vector<std::pair<double, std::string>>& floors, long steps) {
+std::string curves_svg(const std::vector<Curve>& curves, const std::vector<std::pair<double, std::string>>& floors,
+                       long steps) {
   const double left = 50, top = 14, wide = 430, tall = 270, low = 0.44, high = 0.70;
   const auto y = [&](double loss) { return top + tall * (high - std::clamp(loss, low, high)) / (high - low); };
   std::string all = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 330\" width=\"640\" height=\"330\" role=\"img\" aria-label=\"mean loss of "
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 330\" width=\"640\" height=\"330\" role=\"img\" "
+      "aria-label=\"mean loss of "
       "each rule while it learns\" font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"#111\">"
       "<path d=\"M{0} {1}V{2}H{3}\" stroke=\"#111\" fill=\"none\"/>",
       left, top, top + tall, left + wide);
   for (const double tick : {0.45, 0.5, 0.55, 0.6, 0.65, 0.7})
     all += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.2f}</text>", left - 6, y(tick) + 4, tick);
   for (const auto& [loss, name] : floors)
-    all += fmt::format("<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#999\" stroke-width=\".8\"/>"
-                       "<text x=\"{3}\" y=\"{4:.1f}\" fill=\"#555\" font-size=\"11\">{5}</text>",
-                       left, left + wide, y(loss), left + 46, y(loss) - 3, name);
-  all += fmt::format("<text x=\"{}\" y=\"{}\">0</text><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{} steps</text>", left, top + tall + 16,
-                     left + wide, top + tall + 16, steps);
+    all += fmt::format(
+        "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#999\" stroke-width=\".8\"/>"
+        "<text x=\"{3}\" y=\"{4:.1f}\" fill=\"#555\" font-size=\"11\">{5}</text>",
+        left, left + wide, y(loss), left + 46, y(loss) - 3, name);
+  all += fmt::format("<text x=\"{}\" y=\"{}\">0</text><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{} steps</text>",
+                     left, top + tall + 16, left + wide, top + tall + 16, steps);
   const char* dashes[] = {"", "7 3", "2 3", "9 3 2 3", "4 2", "1 2"};
   std::vector<std::pair<double, std::size_t>> labels;
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const auto& losses = curves[i].losses;
     std::string points;
     for (std::size_t j = 0; j < losses.size(); ++j)
-      points += fmt::format("{:.1f},{:.1f} ", left + wide * (static_cast<double>(j) + 0.5) / static_cast<double>(losses.size()), y(losses[j]));
-    all += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"#111\" stroke-width=\"1.8\" stroke-dasharray=\"{}\"/>", points, dashes[i % 6]);
+      points +=
+          fmt::format("{:.1f},{:.1f} ",
+                      left + wide * (static_cast<double>(j) + 0.5) / static_cast<double>(losses.size()), y(losses[j]));
+    all += fmt::format(
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#111\" stroke-width=\"1.8\" stroke-dasharray=\"{}\"/>", points,
+        dashes[i % 6]);
     labels.emplace_back(y(losses.back()), i);
   }
   std::sort(labels.begin(), labels.end());
@@ -73,9 +73,11 @@ std::string curves_svg(const std::vector<Curve>& curves, const std::vector<std::
   for (const auto& [at, i] : labels) {  // no two names on one line
     const double here = std::max(at, lowest + 15);
     lowest = here;
-    all += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#111\" stroke-width=\"1.8\" stroke-dasharray=\"{}\"/>"
-                       "<text x=\"{}\" y=\"{:.1f}\">{}</text>",
-                       left + wide + 4, left + wide + 34, at, here, dashes[i % 6], left + wide + 40, here + 4, curves[i].name);
+    all += fmt::format(
+        "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#111\" stroke-width=\"1.8\" "
+        "stroke-dasharray=\"{}\"/>"
+        "<text x=\"{}\" y=\"{:.1f}\">{}</text>",
+        left + wide + 4, left + wide + 34, at, here, dashes[i % 6], left + wide + 40, here + 4, curves[i].name);
   }
   return all + "</svg>";
 }
@@ -84,29 +86,37 @@ std::string curves_text(const std::vector<Curve>& curves) {
   for (std::size_t j = 1; j <= curves[0].losses.size(); j += 2) all += fmt::format("{:>6}", (j + 1) / 2);
   for (const Curve& curve : curves) {
     all += fmt::format("\n  {:<7}", curve.name);
-    for (std::size_t j = 0; j + 1 < curve.losses.size(); j += 2) all += fmt::format("{:>6.3f}", (curve.losses[j] + curve.losses[j + 1]) / 2).substr(0, 6);
+    for (std::size_t j = 0; j + 1 < curve.losses.size(); j += 2)
+      all += fmt::format("{:>6.3f}", (curve.losses[j] + curve.losses[j + 1]) / 2).substr(0, 6);
   }
   return all + "\n";
 }
 /// Hundredths of a run, five at a time.
 std::vector<double> smooth(const std::vector<double>& losses) {
   std::vector<double> all;
-  for (std::size_t i = 0; i + 5 <= losses.size(); i += 5) all.push_back(std::accumulate(losses.begin() + static_cast<long>(i), losses.begin() + static_cast<long>(i) + 5, 0.0) / 5);
+  for (std::size_t i = 0; i + 5 <= losses.size(); i += 5)
+    all.push_back(
+        std::accumulate(losses.begin() + static_cast<long>(i), losses.begin() + static_cast<long>(i) + 5, 0.0) / 5);
   return all;
 }
 
 /// Rank 1 for the first, ...
 std::vector<double> ranks(const std::vector<double>& values) {
   std::vector<double> all;
-  for (const double v : values) all.push_back(1.0 + static_cast<double>(std::count_if(values.begin(), values.end(), [&](double w) { return w < v; })));
+  for (const double v : values)
+    all.push_back(1.0 +
+                  static_cast<double>(std::count_if(values.begin(), values.end(), [&](double w) { return w < v; })));
   return all;
 }
 double correlation(const std::vector<double>& a, const std::vector<double>& b) {
   const Eigen::Map<const Vector> x(a.data(), static_cast<Index>(a.size())), y(b.data(), static_cast<Index>(b.size()));
-  return cosine(x.array() - x.mean(), y.array() - y.mean());
+  return cosine((x.array() - x.mean()).matrix(), (y.array() - y.mean()).matrix());
 }
 
 }  // namespace
+
+// A reader's screen has 72 columns for code.
+// clang-format off
 //%show
 
 LESSON(13, "All rules learn the Add task") {

@@ -23,8 +23,9 @@ void require_lower_triangle(const Eigen::MatrixXd& m) {
   for (Eigen::Index t = 0; t < m.rows(); ++t)
     for (Eigen::Index s = t + 1; s < m.cols(); ++s)
       if (m(t, s) != 0)
-        throw std::invalid_argument(fmt::format(
-            "tutorials: the entry of loss {} and use {} is {}, but the present changes no past", t + 1, s + 1, m(t, s)));
+        throw std::invalid_argument(
+            fmt::format("tutorials: the entry of loss {} and use {} is {}, but the present changes no past", t + 1,
+                        s + 1, m(t, s)));
 }
 
 std::string svg_text(double x, double y, std::string_view words, std::string_view more = "") {
@@ -84,7 +85,8 @@ Drawing credit_square(const Eigen::MatrixXd& sizes, Cut cut) {
     drawn += svg_text(left + cell * (at(s) + 0.5), top - 8, std::to_string(s + 1), "text-anchor=\"middle\"");
   }
   for (Eigen::Index t = 0; t < n; ++t) {
-    if (cut.time > 0 && t == cut.time) plain += "\n    " + std::string(width * static_cast<std::size_t>(cut.time), '-') + "+";
+    if (cut.time > 0 && t == cut.time)
+      plain += "\n    " + std::string(width * static_cast<std::size_t>(cut.time), '-') + "+";
     plain += fmt::format("\n{:>4}", t + 1);
     drawn += svg_text(left - 12, top + tall * (at(t) + 0.65), std::to_string(t + 1), "text-anchor=\"end\"");
     for (Eigen::Index s = 0; s <= t; ++s) {

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "ad/parallel.h"
+#include "rnn/alignment.h"
 #include "tutorials/program/all_rules.h"
 
 namespace tutorials {
@@ -340,19 +341,16 @@ double deviation(const std::string& id, const Comparison& s, const End& end, con
   constexpr int samples = 64;
   const auto& sequence = end.next.sequence;
   rules::Bptt<double> bptt(end.net);
-  const auto recurrent = [&](const rnn::Parameters<double>& p) {
-    return VectorX<double>(flatten(p).head(end.net.d() * (end.net.d() + end.net.n() + 1)));
-  };
   const double exact = recurrent(rules::learn(bptt, end.net, sequence).gradient).norm();
-  VectorX<double> sum;
+  MatrixX<double> sum;
   double squares = 0;
   rnn::Options options = options_for(id, s, feedback, 0);
   options.lambda.reset();
   for (int i = 0; i < samples; ++i) {
     options.draws = rnn::Draws(static_cast<std::uint64_t>(3'000'000 + i));
     const auto rule = rules::make_rule(id, end.net, options);
-    const VectorX<double> g = recurrent(rules::learn(*rule, end.net, sequence, false, feedback).gradient);
-    sum = i == 0 ? g : VectorX<double>(sum + g);
+    const MatrixX<double> g = recurrent(rules::learn(*rule, end.net, sequence, false, feedback).gradient);
+    sum = i == 0 ? g : MatrixX<double>(sum + g);
     squares += g.squaredNorm();
   }
   return std::sqrt(std::max(0.0, squares - sum.squaredNorm() / samples) / (samples - 1)) / exact;

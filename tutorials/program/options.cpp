@@ -26,9 +26,9 @@ std::vector<std::string> Options::parse(const std::vector<std::string>& words, b
     const std::string name = words[i].substr(0, equals);
     const auto row = std::find_if(rows_.begin(), rows_.end(), [&](const Row& r) { return r.name == name; });
     if (row == rows_.end()) throw UsageError(fmt::format("{} is no option here\n{}", name, help()));
-    const bool takes = !row->placeholder.empty(), inside = equals != std::string::npos;
+    const bool takes = !row->argument.empty(), inside = equals != std::string::npos;
     if (!takes && inside) throw UsageError(name + " takes no value");
-    if (takes && !inside && i + 1 == words.size()) throw UsageError(fmt::format("{} needs {}", name, row->placeholder));
+    if (takes && !inside && i + 1 == words.size()) throw UsageError(fmt::format("{} needs {}", name, row->argument));
     row->set(!takes ? "" : inside ? words[i].substr(equals + 1) : words[++i]);
   }
   return others;
@@ -37,7 +37,7 @@ std::vector<std::string> Options::parse(const std::vector<std::string>& words, b
 std::string Options::help() const {
   std::string text = fmt::format("usage: {}\n{}\n", usage_, purpose_);
   for (const Row& r : rows_)
-    text += fmt::format("  {:<20}  {}\n", r.name + (r.placeholder.empty() ? "" : " " + r.placeholder), r.purpose);
+    text += fmt::format("  {:<20}  {}\n", r.name + (r.argument.empty() ? "" : " " + r.argument), r.purpose);
   return text;
 }
 

@@ -25,9 +25,8 @@ class Options {
     rows_.push_back({std::move(name), "", std::move(purpose), [set = std::move(set)](const std::string&) { set(); }});
   }
   /// --name VALUE or --name=VALUE: calls `set` with the value, each time it is given.
-  void value(std::string name, std::string placeholder, std::string purpose,
-             std::function<void(const std::string&)> set) {
-    rows_.push_back({std::move(name), std::move(placeholder), std::move(purpose), std::move(set)});
+  void value(std::string name, std::string argument, std::string purpose, std::function<void(const std::string&)> set) {
+    rows_.push_back({std::move(name), std::move(argument), std::move(purpose), std::move(set)});
   }
 
   /// Returns the words that are no options. `--help` prints the help and returns false in `go_on`.
@@ -36,7 +35,7 @@ class Options {
 
  private:
   struct Row {
-    std::string name, placeholder, purpose;
+    std::string name, argument, purpose;
     std::function<void(const std::string&)> set;
   };
   std::string usage_, purpose_;
