@@ -7,6 +7,13 @@
 
 namespace ad {
 
+/// How a variable is known: its id in the lower half, the generation of its recording in the upper. In one word, since
+/// every operation compares the one and stores the other.
+using Key = std::uint64_t;
+constexpr Id id_of(Key k) { return static_cast<Id>(k); }
+constexpr std::uint32_t generation_of(Key k) { return static_cast<std::uint32_t>(k >> 32); }
+constexpr Key key(std::uint32_t generation, Id id) { return Key{generation} << 32 | id; }
+
 template <class T>
 class TapeOf;
 class Seeds;
@@ -20,13 +27,53 @@ struct Panel {
   const Seeds* seeds = nullptr;  // if any, they say how the first variables move: those have no place in data
 };
 
+/// A run of variables, or of plain numbers, in the shape of a matrix, column by column. Two words, so that it is handed over
+/// in two registers and never goes through memory on the way.
+class Run {
+  static constexpr std::uint64_t transposed_bit = std::uint64_t{1} << 31, plain_bit = std::uint64_t{1} << 63;
+  std::uint64_t shape_ = plain_bit;  // rows, columns, and two marks
+  Key key_ = 0;                      // of the first variable
+
+ public:
+  Run() = default;
+  [[gnu::always_inline]] Run(Id first, Id rows, Id cols, bool plain, std::uint32_t generation)
+      : shape_(std::uint64_t{cols} << 32 | rows | (plain ? plain_bit : 0)), key_(key(generation, first)) {}
+  Id first() const { return id_of(key_); }
+  Id rows() const { return static_cast<Id>(shape_) & ~static_cast<Id>(transposed_bit); }
+  Id cols() const { return static_cast<Id>((shape_ & ~plain_bit) >> 32); }
+  bool plain() const { return (shape_ & plain_bit) != 0; }
+  /// As left factor of a product: W^T X.
+  bool transposed() const { return (shape_ & transposed_bit) != 0; }
+  [[gnu::always_inline]] Run transpose() const {
+    Run r = *this;
+    r.shape_ ^= transposed_bit;
+    return r;
+  }
+  std::uint32_t generation() const { return generation_of(key_); }
+  /// The same place and shape on any recording.
+  bool is(const Run& x) const { return first() == x.first() && rows() == x.rows() && cols() == x.cols(); }
+};
+
+/// A run that takes part in a block.
+struct BlockOperand : Run {
+  double s = 1;  // its coefficient; that of a product stands with the left factor
+};
+
+/// What a sweep down adds to adjoints later, much of it at once. The tape asks when it comes to what something waits for.
+template <class T>
+struct Waiting {
+  Id from = 0;  // something waits for a run that begins here, and for none that begins later; 0: nothing waits
+  void (*add)(Waiting&, Id from, T* adjoint) = nullptr;  // adds all that waits for runs from here on
+};
+
 /// One operation whose result is a whole vector or matrix: the run of variables first .. end - 1, column by column. What
 /// it computes is known to its rule alone (ad/matrix.h); the tape knows where it stands.
 template <class T>
 struct Block {
   struct Rule {
     const char* name;
-    void (*pullback)(const TapeOf<T>&, const Block&, T* adjoint);
+    void (*pullback)(const TapeOf<T>&, const Block&, T* adjoint,
+                     Waiting<T>*&);  // makes what waits, if it needs it first
     void (*pushforward)(const TapeOf<T>&, const Block&, Panel<T>);
   };
   const Rule* rule;
@@ -35,27 +82,6 @@ struct Block {
   Id shift;              // how many more variables than entries there are after it
   Id operand, operands;  // its operands: from here on, this many
   Id extra = 0;          // a number the rule wants to remember
-  Id factor = 0;         // the first of its Factors, plus one
-  void (*gather)(const TapeOf<T>&, const Block&, T* adjoint) = nullptr;  // adds what these have in its adjoint
-};
-
-/// A run of variables, or of plain numbers, that takes part in a block.
-struct BlockOperand {
-  Id first, rows, cols;
-  bool plain;
-  bool transposed = false;  // as left factor of a product: W^T X
-  double s = 1;             // its coefficient; that of a product stands with the left factor
-  Id factor = 0;            // as left factor of a product, which Factor, plus one; 0: its adjoint is not gathered
-  Id result = 0;            // the first variable of the sum that product is a term of
-  Id earlier = 0;           // the use before, of the same Factor, plus one
-};
-
-/// A matrix, or some columns of one, that is the left factor of products.
-struct Factor {
-  Id first, rows, cols;
-  Id next;          // another one in the same block, plus one
-  Id last_use = 0;  // index among all operands, plus one
-  mutable Id transposed = 0;  // where a sweep has written its transpose, plus one
 };
 
 }  // namespace ad

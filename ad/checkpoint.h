@@ -79,22 +79,16 @@ class Reversal {
   std::size_t held() const { return tape_.bytes() + (tape_.length() + std::size_t{1}) * sizeof(double); }
   /// Bytes that do not grow with time: `begun` on the tape before the first step, and room for products that wait.
   std::size_t fixed(std::size_t begun) const {
-    std::size_t numbers = 4 * delta_.size() + 3 * theta_.size();
-    std::size_t waiting = 0;
-    for (const Block& W : tape_.blocks().first(uses_.size())) {
-      const auto add = [&](Id rows, Id cols) { waiting += Uses<>::bytes(rows, cols) + rows * cols * sizeof(double); };
-      if (W.factor == 0) add(W.rows, W.cols);  // perhaps used by a later step
-      for (Id f = W.factor; f != 0; f = M::factor(tape_, f - 1).next)
-        add(M::factor(tape_, f - 1).rows, M::factor(tape_, f - 1).cols);
-    }
-    return 2 * begun + waiting + numbers * sizeof(double);
+    const std::size_t numbers = 4 * delta_.size() + 3 * theta_.size();
+    return 2 * begun + Uses<>::bytes(tape_, parameters_) + numbers * sizeof(double);
   }
 
   /// A new recording at the state after step t. The parameters' matrices are its first blocks.
   void begin(const double* state, Index t) {
     tape_.clear();
     put_on(tape_, theta_like_, theta_on_tape_, theta_.data());
-    uses_.resize(tape_.blocks().size());
+    parameters_ = tape_.length();
+    uses_.keep_up_to(parameters_);
     put_on(tape_, state_like_, start_, state);
     state_ = start_;
     from_ = t_ = t;
@@ -152,18 +146,13 @@ class Reversal {
     if (sum_.id() != 0) adjoint_[sum_.id()] = 1;
     seed(state_, delta_);
     seed(theta_on_tape_, gradient_);
-    for (Id i = 0; i < uses_.size(); ++i) M::block(tape_, i).gather = nullptr;
-    tape_.sweep_down(adjoint_.data(), tape_.length());
-    for (Id i = 0; i < uses_.size(); ++i) {
-      uses_[i].collect(tape_, tape_.blocks()[i], adjoint_.data());
-      if (k == 0) uses_[i].finish(tape_.blocks()[i], adjoint_.data());
-    }
+    tape_.sweep_down(adjoint_.data(), tape_.length(), &uses_);
+    if (k == 0) uses_.finish(0, adjoint_.data());
     read_adjoints(theta_on_tape_, gradient_);
     read_adjoints(start_, delta_);
 
-    std::size_t bytes = held() + (states_.size() + 4 * delta_.size() + 2 * theta_.size()) * sizeof(double);
-    for (const Uses<>& u : uses_) bytes += u.bytes();
-    use_.bytes = std::max(use_.bytes, bytes);
+    const std::size_t numbers = states_.size() + 4 * delta_.size() + 2 * theta_.size();
+    use_.bytes = std::max(use_.bytes, held() + uses_.bytes() + numbers * sizeof(double));
   }
   void seed(const auto& on_tape, const Numbers& adjoints) {
     const double* from = adjoints.data();
@@ -193,7 +182,8 @@ class Reversal {
   Index seen_ = 0;                   // steps that have been computed at least once
   bool new_ = true, begun_ = false;  // this recording is of steps not seen before; it holds step 1 already
   double loss_ = 0;                  // of all steps seen
-  std::vector<Uses<>> uses_;         // of the parameters' matrices, one by one
+  Id parameters_ = 0;                // they are the first variables of each recording
+  Uses<> uses_;                      // those of the parameters wait until all time has been swept
   MemoryUse use_;
 };
 

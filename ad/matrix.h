@@ -32,11 +32,20 @@ struct MatrixOperations {
 template <class X>
 concept Recorded = std::derived_from<X, MatrixOperations<X>>;
 template <class X>
-concept PlainMatrix = requires { typename X::PlainObject; } && std::convertible_to<typename X::Scalar, double>;
+concept PlainMatrix = requires {
+  typename X::PlainObject;
+}
+&&std::convertible_to<typename X::Scalar, double>;
 
-/// s_1 W_1 X_1 + ... + t_1 z_1 + ..., which waits to become one entry of the tape.
-template <int products, int summands>
+/// What waits to become one entry of the tape: s W X, s z, and a sum of two such.
+struct Product;
+struct Multiple;
+template <class A, class B>
 struct Sum;
+template <class X>
+concept Unrecorded = Recorded<X> && requires {
+  X::products;
+};
 /// W^T, which waits for what it is multiplied with.
 struct Transposed;
 
@@ -51,7 +60,7 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
   template <PlainMatrix D>
   VarMatrix(const D& x) {
     Matrices::Tape& t = Matrices::active();
-    *this = {Matrices::add_numbers(t, x), x.rows(), x.cols(), true, Matrices::generation(t)};
+    *this = VarMatrix(Matrices::add_numbers(t, x), x.rows(), x.cols(), true, Matrices::generation(t));
   }
   /// One number, 1 x 1. In an elementwise function of two it is used for each element of the other. A Var stays itself.
   VarMatrix(double x) : VarMatrix(Eigen::Matrix<double, 1, 1>(x)) {}
@@ -60,24 +69,24 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
     const Id id = Matrices::id(t, x);
     *this = id == 0 ? VarMatrix(x.value()) : VarMatrix(id, 1, 1, false, Matrices::generation(t));
   }
-  template <int products, int summands>
-  VarMatrix(const Sum<products, summands>& sum);
+  template <Unrecorded S>
+  VarMatrix(const S& sum);
   VarMatrix(const Transposed& x);
 
-  Index rows() const { return rows_; }
-  Index cols() const { return cols_ & ~plain_bit; }
+  Index rows() const { return run_.rows(); }
+  Index cols() const { return run_.cols(); }
   Index size() const { return rows() * cols(); }
-  bool is_plain() const { return (cols_ & plain_bit) != 0; }
+  bool is_plain() const { return run_.plain(); }
   /// The id of element 0; the others follow, column by column.
-  Id id() const { return first_; }
+  Id id() const { return run_.first(); }
   /// Valid until the next operation is recorded.
-  Matrices::ConstMap values() const { return {Matrices::data(tape("values"), first_, is_plain()), rows(), cols()}; }
+  Matrices::ConstMap values() const { return Matrices::values(tape("values"), run_); }
 
   Var operator()(Index i, Index j = 0) const {
     const Matrices::Tape& t = tape("an element");
     if (i < 0 || i >= rows() || j < 0 || j >= cols()) refuse("element", i, j);
-    const Id at = first_ + static_cast<Id>(j * rows() + i);
-    return is_plain() ? Var(*Matrices::data(t, at, true)) : Matrices::variable(t, at);
+    const Id at = static_cast<Id>(j * rows() + i);
+    return is_plain() ? Var(Matrices::data(t, run_)[at]) : Matrices::variable(t, id() + at);
   }
   Var operator[](Index i) const { return (*this)(i); }
 
@@ -116,38 +125,30 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
   // --- for rules
   VarMatrix(const Matrices::Tape& t, const Matrices::Block& b)
       : VarMatrix(b.first, b.rows, b.cols, false, Matrices::generation(t)) {}
-  /// As an operand of a new block on t, with coefficient s.
-  [[gnu::always_inline]] BlockOperand operand(const Matrices::Tape& t, double s, bool transposed = false) const {
-    if (generation_ != Matrices::generation(t)) [[unlikely]]
-      stale(*this, "an operand");
-    return {first_, rows_, static_cast<Id>(cols()), is_plain(), transposed, s};
-  }
+  const Run& run() const { return run_; }
   const Matrices::Tape& tape(const char* what) const {
     const Matrices::Tape& t = Matrices::active();
-    if (generation_ != Matrices::generation(t)) [[unlikely]]
-      stale(*this, what);
+    require_on(t, what);
     return t;
   }
-  std::uint32_t generation() const { return generation_; }
+  void require_on(const Matrices::Tape& t, const char* what) const {
+    if (run_.generation() != Matrices::generation(t)) [[unlikely]]
+      stale(run_, what);
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] static void stale(Run x, const char* what) {
+    throw std::invalid_argument(
+        "ad::VarMatrix: " + std::string(what) + ": the " + std::to_string(x.rows()) + " x " + std::to_string(x.cols()) +
+        " matrix " +
+        (x.generation() == 0 ? "was never recorded" : "belongs to another tape or to an earlier recording"));
+  }
 
  private:
-  static constexpr Id plain_bit = Id{1} << 31;
-  // 16 bytes: handed over in two registers
-  Id first_ = 0, rows_ = 0, cols_ = plain_bit;
-  std::uint32_t generation_ = 0;
+  Run run_;
 
   VarMatrix(Id first, Index rows, Index cols, bool plain, std::uint32_t generation)
-      : first_(first),
-        rows_(static_cast<Id>(rows)),
-        cols_(static_cast<Id>(cols) | (plain ? plain_bit : 0)),
-        generation_(generation) {}
+      : run_(first, static_cast<Id>(rows), static_cast<Id>(cols), plain, generation) {}
   VarMatrix part(Index first, Index rows, Index cols) const {
-    return {first_ + static_cast<Id>(first), rows, cols, is_plain(), generation_};
-  }
-  [[noreturn, gnu::noinline, gnu::cold]] static void stale(VarMatrix x, const char* what) {
-    throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + ": the " + x.shape() + " matrix " +
-                                (x.generation_ == 0 ? "was never recorded"
-                                                    : "belongs to another tape or to an earlier recording"));
+    return {id() + static_cast<Id>(first), rows, cols, is_plain(), run_.generation()};
   }
   [[noreturn, gnu::noinline, gnu::cold]] void refuse(const char* what, Index i, Index j) const {
     throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " (" + std::to_string(i) + ", " +
@@ -173,7 +174,7 @@ struct Call {
   Index rows() const { return b.rows; }
   Index cols() const { return b.cols; }
   Index size() const { return rows() * cols(); }
-  Index size(Index k) const { return Index{q[k].rows} * q[k].cols; }
+  Index size(Index k) const { return Index{q[k].rows()} * q[k].cols(); }
   const double* x(Index k) const { return M::data(t, q[k]); }
   M::ConstMap X(Index k) const { return M::values(t, q[k]); }
   double* y() const { return M::values(t, b).data(); }
@@ -196,12 +197,15 @@ bool any(const auto& d) {
 /// is zero as a whole nothing flows, whatever the partials are.
 template <class R>
 struct Rule {
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
+  static void pullback(const Tape& t, const Block& b, double* adjoint, Waiting<double>*& waiting) {
     const Call c{t, b};
     const double* g = adjoint + b.first;
     if (!any(M::ConstVectorMap(g, c.size()))) return;
-    for (Id k = 0; k < b.operands; ++k)
-      if (M::active(c.q[k])) R::pull(c, k, g, adjoint + c.q[k].first);
+    if constexpr (requires { R::pull_all(c, g, adjoint, waiting); })
+      R::pull_all(c, g, adjoint, waiting);
+    else
+      for (Id k = 0; k < b.operands; ++k)
+        if (!c.q[k].plain()) R::pull(c, k, g, adjoint + c.q[k].first());
   }
   static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
     const Call c{t, b};
@@ -210,9 +214,9 @@ struct Rule {
     constexpr bool one_by_one = requires { &R::template push_one_by_one<Call, Columns>; };
     for (Id k = 0; k < b.operands; ++k) {
       const BlockOperand& q = c.q[k];
-      if (q.plain) continue;
-      const Moves dx = d.seeds ? d.seeds->moves(d, q.first, c.size(k), !one_by_one)
-                               : Moves{.tangents = {d.data + q.first, c.size(k), d.count, stride}};
+      if (q.plain()) continue;
+      const Moves dx = d.seeds ? d.seeds->moves(d, q.first(), c.size(k), !one_by_one)
+                               : Moves{.tangents = {d.data + q.first(), c.size(k), d.count, stride}};
       if (!dx.at_all) continue;
       if constexpr (one_by_one)
         if (dx.one_by_one) {
@@ -231,42 +235,192 @@ struct Input {
   static void push(const auto&, Index, const auto&, auto&) {}
 };
 
+inline constexpr const char* affine = "affine";
+
+/// Products whose left factors have yet to get their part, dW += s G X^T. Columns of G and X are taken in as the sweep comes
+/// down, and multiplied many at a time. Groups of at most `narrow` columns are summed apart from what else an adjoint is
+/// made of, so that a sweep may be interrupted and taken up on another tape (ad/checkpoint.h), and gives the same bits.
+template <class T = double>
+class Uses : public ad::Waiting<T> {
+ public:
+  static constexpr Index narrow = 256;
+
+  Uses() {
+    this->add = [](ad::Waiting<T>& w, Id first, T* adjoint) { static_cast<Uses&>(w).finish(first, adjoint); };
+  }
+
+  /// Factors among the variables up to this one wait until finish(0, ...), whatever tapes are swept before.
+  void keep_up_to(Id variable) { kept_ = variable; }
+  void forget() { waiting_ = this->from = kept_ = 0; }
+
+  /// dW += W.s G X^T, with n columns in G and X.
+  void take(const BlockOperand& W, const T* G, const T* X, Index n) {
+    Id& at = recent_[(W.first() + W.cols()) * 2654435769u >> 28];  // Fibonacci hashing
+    if (at >= waiting_ || !parts_[at].W.is(W)) [[unlikely]]
+      at = place_of(W);
+    parts_[at].take(W.s, G, X, n);
+  }
+  /// Adds to the adjoint of each factor from this variable on what waits for it, whatever the order in which it came.
+  void finish(Id first, T* adjoint) {
+    const auto end = parts_.begin() + waiting_;
+    const auto done = std::partition(parts_.begin(), end, [&](const Part& p) { return p.W.first() < first; });
+    std::sort(done, end, [](const Part& p, const Part& q) { return before(p.W, q.W); });
+    for (auto p = done; p != end; ++p) p->finish(adjoint + p->W.first());
+    waiting_ = static_cast<Id>(done - parts_.begin());
+    this->from = 0;
+    for (auto p = parts_.begin(); p != done; ++p) look_out_for(p->W);
+  }
+
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (Id i = 0; i < waiting_; ++i) sum += bytes(parts_[i].W);
+    return sum;
+  }
+  /// Bytes that uses of matrices among the variables up to `last` may take, if all steps use them as this recording does.
+  static std::size_t bytes(const Tape& t, Id last) {
+    std::vector<Run> all;
+    for (const Block& b : t.blocks())
+      if (b.before > last)
+        for (Id k = 0; k < 2 * b.extra && b.rule->name == affine; k += 2)
+          if (const Run W = M::operands(t, b)[k]; !W.plain() && W.first() <= last) all.push_back(W);
+    for (const Block& b : t.blocks())  // perhaps used as a whole by a later step
+      if (b.before <= last &&
+          std::none_of(all.begin(), all.end(), [&](Run W) { return t.block_before(W.first()) == &b; }))
+        all.emplace_back(b.first, b.rows, b.cols, false, 0);
+    std::sort(all.begin(), all.end(), before);
+    all.erase(std::unique(all.begin(), all.end(), [](Run x, Run z) { return x.is(z); }), all.end());
+    std::size_t sum = 0;
+    for (const Run& W : all) sum += bytes(W);
+    return sum;
+  }
+
+ private:
+  struct Part {
+    Run W;
+    Array<T> G{}, X{};  // columns that wait
+    Array<T> sum{};     // of the groups before; empty as long as there are none
+    Index waiting = 0;
+
+    Index rows() const { return W.rows(); }
+    Index cols() const { return W.cols(); }
+    void begin(Run of) {
+      W = of;
+      G.resize(static_cast<std::size_t>(narrow * rows()));
+      X.resize(static_cast<std::size_t>(narrow * cols()));
+      sum.clear();
+      waiting = 0;
+    }
+    void take(T s, const T* g, const T* x, Index n) {
+      if (waiting + n > narrow) [[unlikely]] {
+        multiply();
+        for (; n > narrow; n -= narrow, g += narrow * rows(), x += narrow * cols()) append(s, g, x, narrow), multiply();
+      }
+      append(s, g, x, n);
+    }
+    void append(T s, const T* g, const T* x, Index n) {
+      kernels::set(G.data() + waiting * rows(), s, g, n * rows());
+      kernels::set(X.data() + waiting * cols(), 1, x, n * cols());
+      waiting += n;
+    }
+    void multiply() {
+      if (sum.empty()) sum.assign(static_cast<std::size_t>(rows() * cols()), 0.0);
+      multiply(sum.data());
+    }
+    void multiply(T* to) {
+      const Eigen::Map<const MatrixX<T>> g(G.data(), rows(), waiting), x(X.data(), cols(), waiting);
+      Eigen::Map<MatrixX<T>>(to, rows(), cols()).noalias() += g * x.transpose();
+      waiting = 0;
+    }
+    void finish(T* to) {
+      if (sum.empty()) return multiply(to);
+      multiply();
+      kernels::add(to, 1, sum.data(), rows() * cols());
+    }
+  };
+  std::vector<Part> parts_;  // the first waiting_ of them; those behind are memory for others
+  Id waiting_ = 0, kept_ = 0;
+  std::array<Id, 16> recent_{};  // where to look first
+
+  static bool before(Run x, Run z) {
+    return std::tuple(x.first(), x.cols(), x.rows()) < std::tuple(z.first(), z.cols(), z.rows());
+  }
+  static std::size_t bytes(Run W) {
+    const std::size_t rows = W.rows(), cols = W.cols();
+    return (narrow * (rows + cols) + rows * cols) * sizeof(T);
+  }
+  [[gnu::noinline]] Id place_of(Run W) {
+    for (Id i = waiting_; i-- > 0;)
+      if (parts_[i].W.is(W)) return i;
+    if (waiting_ == parts_.size()) parts_.emplace_back();
+    parts_[waiting_].begin(W);
+    look_out_for(W);
+    return waiting_++;
+  }
+  void look_out_for(Run W) {
+    if (W.first() > kept_) this->from = std::max(this->from, W.first());
+  }
+};
+template <class T = double>
+[[gnu::noinline]] Waiting<double>* new_uses() {
+  static thread_local Uses<T> own;
+  own.forget();
+  return &own;
+}
+/// Those of the sweep that goes on.
+inline Uses<>& uses(Waiting<double>*& waiting) {
+  if (!waiting) [[unlikely]]
+    waiting = new_uses();
+  return static_cast<Uses<>&>(*waiting);
+}
+
 // --- Y = s_1 W_1 X_1 + s_2 W_2 X_2 + ... + t_1 z_1 + ..., each W perhaps transposed ------------------------------------
-// dX += s W^T dY; dW += s dY X^T, gathered; dz += t dY, summed over columns where z is one column beside several
+// dX += s W^T dY; dW += s dY X^T, taken in for later; dz += t dY, summed over columns where z is one column beside several
 
 struct Linear {
-  static constexpr const char* name = "affine";
-  static constexpr Id small = 64;  // rows of a factor up to which its transpose is written out for the sweep down
+  static constexpr const char* name = affine;
 
   static bool in_product(const auto& c, Index k) { return k < 2 * Index{c.b.extra}; }
 
+  template <int products, int summands>
   static void value(const auto& c) {
     double* const y = c.y();
-    const Index n = 2 * Index{c.b.extra};
-    if (n == c.b.operands || c.q[n].cols != c.b.cols) std::fill_n(y, c.size(), 0.0);
-    for (Index k = n; k < c.b.operands; ++k) {
-      const BlockOperand& z = c.q[k];
-      if (z.cols != c.b.cols)
-        for (Index j = 0; j < c.cols(); ++j) kernels::add(y + j * c.rows(), z.s, c.x(k), c.rows());
-      else if (k == n)
-        kernels::set(y, z.s, c.x(k), c.size());
-      else
-        kernels::add(y, z.s, c.x(k), c.size());
+    if constexpr (summands == 0) {
+      std::fill_n(y, c.size(), 0.0);
+    } else {  // a single column beside several is added to each
+      const Index columns = products == 0 ? 1 : c.cols(), n = products == 0 ? c.size() : c.rows();
+      for (Index j = 0; j < columns; ++j) {
+        const auto term = [&](Index k) {
+          struct {
+            double s;
+            const double* x;
+          } all{c.q[k].s, c.x(k) + (c.q[k].cols() == c.b.cols ? j * n : 0)};
+          return all;
+        };
+        [&]<int... k>(std::integer_sequence<int, k...>) { kernels::combine(y + j * n, n, term(2 * products + k)...); }
+        (std::make_integer_sequence<int, summands>());
+      }
     }
-    for (Index k = 0; k < n; k += 2) add_product(c, y, c.q[k], c.q[k].transposed, c.x(k + 1));
+    for (Index k = 0; k < 2 * products; k += 2) add_product(c, y, c.q[k], c.q[k].transposed(), c.x(k + 1));
   }
 
-  static void pull(const auto& c, Index k, const double* g, double* a) {
-    const BlockOperand& q = c.q[k];
-    if (in_product(c, k)) {
-      if (k % 2 == 1)
-        add_product(c, a, c.q[k - 1], !c.q[k - 1].transposed, g);
-      else if (q.factor == 0)  // else gathered
-        add_outer(a, q, g, c.x(k + 1), c.cols());
-    } else if (q.cols == c.b.cols) {
-      kernels::add(a, q.s, g, c.size());
-    } else {
-      for (Index j = 0; j < c.cols(); ++j) kernels::add(a, q.s, g + j * c.rows(), c.rows());
+  static void pull_all(const auto& c, const double* g, double* adjoint, Waiting<double>*& waiting) {
+    const BlockOperand* q = c.q;
+    for (Id k = 0; k < c.b.extra; ++k, q += 2) {
+      const BlockOperand &W = q[0], &X = q[1];
+      if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
+      if (W.plain()) continue;
+      const double *left = g, *right = M::data(c.t, X);
+      if (W.transposed()) std::swap(left, right);
+      if (W.rows() > 1 && W.cols() > 1)
+        uses(waiting).take(W, left, right, c.cols());
+      else
+        add_outer(adjoint + W.first(), W, left, right, c.cols());
+    }
+    for (const BlockOperand* const end = c.q + c.b.operands; q != end; ++q) {
+      if (q->plain()) continue;
+      const bool once = q->cols() == c.b.cols;
+      for (Index j = 0, n = once ? c.size() : c.rows(); j < (once ? 1 : c.cols()); ++j)
+        kernels::add(adjoint + q->first(), q->s, g + j * n, n);
     }
   }
 
@@ -275,7 +429,7 @@ struct Linear {
     if (!in_product(c, k)) {
       for (Index i = 0; i < dy.rows(); i += dx.rows()) dy.middleRows(i, dx.rows()) += q.s * dx;
     } else if (k % 2 == 1 && c.cols() == 1) {  // all directions at once
-      if (W.transposed)
+      if (W.transposed())
         dy.noalias() += W.s * (c.X(k - 1).transpose() * dx);
       else
         dy.noalias() += W.s * (c.X(k - 1) * dx);
@@ -283,10 +437,10 @@ struct Linear {
       for (Index d = 0; d < dy.cols(); ++d) {
         auto dY = dy.col(d).reshaped(c.rows(), c.cols());
         if (k % 2 == 1) {
-          add_product(c, column(dy, d), W, W.transposed, column(dx, d));
+          add_product(c, column(dy, d), W, W.transposed(), column(dx, d));
         } else {
-          const auto dW = dx.col(d).reshaped(q.rows, q.cols);
-          if (W.transposed)
+          const auto dW = dx.col(d).reshaped(q.rows(), q.cols());
+          if (W.transposed())
             dY.noalias() += W.s * (dW.transpose() * c.X(k + 1));
           else
             dY.noalias() += W.s * (dW * c.X(k + 1));
@@ -302,16 +456,16 @@ struct Linear {
     const Index first = std::max<Index>(0, -column), last = std::min(c.size(k), dy.cols() - column);
     for (Index e = first; e < last; ++e) {
       auto dY = dy.col(column + e).reshaped(c.rows(), c.cols());
-      const Index i = e % q.rows, j = e / q.rows;
+      const Index i = e % q.rows(), j = e / q.rows();
       if (!in_product(c, k)) {
-        for (Index l = j; l < c.cols(); l += q.cols) dY(i, l) += q.s;
+        for (Index l = j; l < c.cols(); l += q.cols()) dY(i, l) += q.s;
       } else if (k % 2 == 0) {
         const auto X = c.X(k + 1);
-        if (W.transposed)
+        if (W.transposed())
           dY.row(j) += W.s * X.row(i);
         else
           dY.row(i) += W.s * X.row(j);
-      } else if (W.transposed) {
+      } else if (W.transposed()) {
         dY.col(j) += W.s * c.X(k - 1).row(i).transpose();
       } else {
         dY.col(j) += W.s * c.X(k - 1).col(i);
@@ -322,15 +476,13 @@ struct Linear {
   /// y += s W x, or s W^T x, for all columns of x.
   [[gnu::always_inline]] static void add_product(const auto& c, double* y, const BlockOperand& W, bool transpose,
                                                  const double* x) {
-    const double* A = M::data(c.t, W);
+    const double* const A = M::data(c.t, W);
     if (c.cols() != 1)
       add_products(M::values(c.t, W), y, W.s, transpose, x, c.cols());
-    else if (transpose && W.factor != 0 && W.rows <= small)
-      kernels::add_product<double>(y, M::transposed(c.t, M::factor(c.t, W.factor - 1)), W.cols, W.rows, x, W.s);
     else if (transpose)
-      kernels::add_transposed_product<double>(y, A, W.rows, W.cols, x, W.s);
+      kernels::add_transposed_product<double>(y, A, W.rows(), W.cols(), x, W.s);
     else
-      kernels::add_product<double>(y, A, W.rows, W.cols, x, W.s);
+      kernels::add_product<double>(y, A, W.rows(), W.cols(), x, W.s);
   }
   [[gnu::noinline]] static void add_products(const auto& A, double* y, double s, bool transpose, const double* x,
                                              Index cols) {
@@ -339,102 +491,15 @@ struct Linear {
     else
       M::Map(y, A.rows(), cols).noalias() += s * (A * M::ConstMap(x, A.cols(), cols));
   }
-  /// dW += s G X^T, or s X G^T where W takes part transposed: of a single row or column, as a rule.
+  /// dW += s G X^T: of a single row or column, as it comes.
   static void add_outer(double* a, const BlockOperand& W, const double* g, const double* x, Index cols) {
-    if (W.transposed) std::swap(g, x);
-    for (Index n = 0; n < cols; ++n, g += W.rows, x += W.cols)
-      if (W.rows == 1)
-        kernels::add(a, W.s * *g, x, W.cols);
+    for (Index n = 0; n < cols; ++n, g += W.rows(), x += W.cols())
+      if (W.rows() == 1)
+        kernels::add(a, W.s * *g, x, W.cols());
       else
-        for (Index j = 0; j < W.cols; ++j) kernels::add(a + j * W.rows, W.s * x[j], g, W.rows);
-  }
-
-  /// When the sweep comes to W: all uses lie later on the tape.
-  template <class T>
-  static void gather(const Tape& t, const Block& W, T* adjoint);
-};
-
-/// Uses of a matrix as left factor, from the last to the first: each has a part s G X^T in its adjoint. Groups of at most
-/// `narrow` columns are multiplied at once and summed apart from what else the adjoint is made of, so that a sweep may be
-/// interrupted between two uses and taken up on another tape (ad/checkpoint.h), and gives the same bits.
-template <class T = double>
-class Uses {
- public:
-  static constexpr Index narrow = 256;
-
-  /// Takes in the uses on this tape of W and of some of its columns.
-  void collect(const Tape& t, const Block& W, const T* adjoint) {
-    for (Id f = W.factor; f != 0; f = M::factor(t, f - 1).next) part(W, M::factor(t, f - 1)).collect(t, f - 1, adjoint);
-  }
-  /// Adds all that was taken in to the adjoint of W, and forgets it.
-  void finish(const Block& W, T* adjoint) {
-    for (Part& p : parts_) p.finish(adjoint + W.first + p.first);
-    parts_.clear();
-  }
-  /// Bytes that the uses of a rows x cols matrix take.
-  static std::size_t bytes(Id rows, Id cols) {
-    return (static_cast<std::size_t>(narrow) * (rows + cols) + std::size_t{rows} * cols) * sizeof(T);
-  }
-  std::size_t bytes() const {
-    std::size_t sum = 0;
-    for (const Part& p : parts_) sum += bytes(p.rows, p.cols);
-    return sum;
-  }
-
- private:
-  struct Part {
-    Id first, rows, cols;  // where in the matrix
-    auto operator<=>(const Part& p) const { return std::tie(first, cols, rows) <=> std::tie(p.first, p.cols, p.rows); }
-    Array<T> G{}, X{};     // columns that wait
-    Array<T> sum{};        // of the groups before; empty as long as there are none
-    Index waiting = 0;
-
-    void collect(const Tape& t, Id factor, const T* adjoint) {
-      G.resize(static_cast<std::size_t>(narrow) * rows);
-      X.resize(static_cast<std::size_t>(narrow) * cols);
-      for (Id use = M::factor(t, factor).last_use; use != 0; use = M::operand_at(t, use - 1).earlier) {
-        const BlockOperand &W = M::operand_at(t, use - 1), &x = M::operand_at(t, use);
-        const T *g = adjoint + W.result, *v = M::data(t, x);
-        if (W.transposed) std::swap(g, v);
-        if (waiting + Index{x.cols} > narrow) multiply();
-        for (Index done = 0; done < x.cols;) {  // by more than one group where it is wide
-          const Index n = std::min(Index{x.cols} - done, narrow);
-          kernels::set(G.data() + waiting * rows, W.s, g + done * rows, n * rows);
-          kernels::set(X.data() + waiting * cols, 1, v + done * cols, n * cols);
-          waiting += n, done += n;
-          if (done < x.cols) multiply();
-        }
-      }
-    }
-    void multiply() {
-      if (sum.empty()) sum.assign(std::size_t{rows} * cols, 0.0);
-      multiply(sum.data());
-    }
-    void multiply(T* to) {
-      const Eigen::Map<const MatrixX<T>> g(G.data(), rows, waiting), x(X.data(), cols, waiting);
-      Eigen::Map<MatrixX<T>>(to, rows, cols).noalias() += g * x.transpose();
-      waiting = 0;
-    }
-    void finish(T* to) {
-      if (sum.empty()) return multiply(to);
-      multiply();
-      kernels::add(to, 1, sum.data(), Index{rows} * cols);
-    }
-  };
-  std::vector<Part> parts_;  // by their place, so that they are added in the same order on every tape
-
-  Part& part(const Block& W, const Factor& f) {
-    const Part wanted{f.first - W.first, f.rows, f.cols};
-    const auto at = std::lower_bound(parts_.begin(), parts_.end(), wanted, std::less<>());
-    return at != parts_.end() && !(wanted < *at) ? *at : *parts_.insert(at, wanted);
+        for (Index j = 0; j < W.cols(); ++j) kernels::add(a + j * W.rows(), W.s * x[j], g, W.rows());
   }
 };
-template <class T>
-void Linear::gather(const Tape& t, const Block& W, T* adjoint) {
-  static thread_local Uses<T> uses;
-  uses.collect(t, W, adjoint);
-  uses.finish(W, adjoint);
-}
 
 // --- element by element: every function of the table; one number beside a matrix is used for each element --------------
 
@@ -477,12 +542,17 @@ struct Elementwise {
     else
       each(c, [&](Index i, Index j, Index) { y[i] = Row::value(x[j]); });
   }
-  static void pull(const auto& c, Index operand, const double* g, double* __restrict a) {
+  static void pull(const auto& c, Index operand, const double* g, double* a) {
     const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
+    if constexpr (!of_two) return pull_each(c.size(), x, y, g, a);
     if (operand == 0)
       each(c, [&](Index i, Index j, Index k) { a[j] += flow(partial(0, x[j], z[k], y[i]), g[i]); });
     else
       each(c, [&](Index i, Index j, Index k) { a[k] += flow(partial(1, x[j], z[k], y[i]), g[i]); });
+  }
+  static void pull_each(Index n, const double* __restrict x, const double* __restrict y, const double* __restrict g,
+                        double* __restrict a) {
+    for (Index i = 0; i < n; ++i) a[i] += flow(partial(0, x[i], 0, y[i]), g[i]);
   }
   static void push(const auto& c, Index operand, const auto& dx, auto& dy) {
     const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
@@ -531,8 +601,8 @@ struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g
   }
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
     for (Index d = 0; d < dy.cols(); ++d)
-      dy(0, d) += 2 * c.q->s * (kernels::dot(c.x(k), column(dx, d), c.size(k)) -
-                                kernels::dot(c.x(1 - k), column(dx, d), c.size(k)));
+      dy(0, d) += 2 * c.q->s *
+                  (kernels::dot(c.x(k), column(dx, d), c.size(k)) - kernels::dot(c.x(1 - k), column(dx, d), c.size(k)));
   }
 };
 
@@ -541,9 +611,9 @@ struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g
 
 struct LogSumExp {
   static constexpr const char* name = "log_sum_exp";
-  static double* softmax(const auto& c, Index j) { return c.y() + c.cols() + j * c.q->rows; }
+  static double* softmax(const auto& c, Index j) { return c.y() + c.cols() + j * c.q->rows(); }
   static void value(const auto& c) {
-    for (Index j = 0, n = c.q->rows; j < c.cols(); ++j) {
+    for (Index j = 0, n = c.q->rows(); j < c.cols(); ++j) {
       const double *x = c.x(0) + j * n, largest = *std::max_element(x, x + n);
       double* const p = softmax(c, j);
       kernels::exp(x, largest, p, n);
@@ -553,10 +623,10 @@ struct LogSumExp {
     }
   }
   static void pull(const auto& c, Index, const double* g, double* a) {
-    for (Index j = 0, n = c.q->rows; j < c.cols(); ++j) kernels::add(a + j * n, g[j], softmax(c, j), n);
+    for (Index j = 0, n = c.q->rows(); j < c.cols(); ++j) kernels::add(a + j * n, g[j], softmax(c, j), n);
   }
   static void push(const auto& c, Index, const auto& dx, auto& dy) {
-    for (Index d = 0, n = c.q->rows; d < dy.cols(); ++d)
+    for (Index d = 0, n = c.q->rows(); d < dy.cols(); ++d)
       for (Index j = 0; j < c.cols(); ++j) dy(j, d) += kernels::dot(softmax(c, j), column(dx, d) + j * n, n);
   }
 };
@@ -593,7 +663,7 @@ struct CholeskySolve {
   }
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
     for (Index d = 0; d < dy.cols(); ++d) {
-      Eigen::MatrixXd R = dx.col(d).reshaped(c.q[k].rows, c.q[k].cols);
+      Eigen::MatrixXd R = dx.col(d).reshaped(c.q[k].rows(), c.q[k].cols());
       if (k == 0) R = -(R * c.Y()).eval();
       solve(c, R);
       kernels::add(column(dy, d), 1, R.data(), c.size());
@@ -604,7 +674,7 @@ struct CholeskySolve {
 // --- each element of the result is one variable from somewhere: transposes, blocks, concatenations, Vars made a matrix ---
 
 struct Gathered {
-  static void pullback(const Tape& t, const Block& b, double* adjoint) {
+  static void pullback(const Tape& t, const Block& b, double* adjoint, Waiting<double>*&) {
     const Id* from = M::indices(t).data() + b.extra;
     for (Id i = 0; i < b.rows * b.cols; ++i)
       if (from[i] != 0) adjoint[from[i]] += adjoint[b.first + i];
@@ -636,13 +706,14 @@ struct Gathered {
 
 // --- recording -----------------------------------------------------------------------------------------------------------
 
-[[noreturn, gnu::noinline, gnu::cold]] inline void refuse(const char* what, VarMatrix x, VarMatrix z) {
-  throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " of a " + x.shape() + " and a " + z.shape() +
+[[noreturn, gnu::noinline, gnu::cold]] inline void refuse(const char* what, Run x, Run z) {
+  const auto shape = [](Run r) { return std::to_string(r.rows()) + " x " + std::to_string(r.cols()); };
+  throw std::invalid_argument("ad::VarMatrix: " + std::string(what) + " of a " + shape(x) + " and a " + shape(z) +
                               " matrix");
 }
 inline void same_shape(const char* what, VarMatrix x, VarMatrix z) {
   if (x.rows() != z.rows() || x.cols() != z.cols()) [[unlikely]]
-    refuse(what, x, z);
+    refuse(what, x.run(), z.run());
 }
 inline void require_elements(const char* what, VarMatrix x) {
   if (x.size() == 0)
@@ -653,9 +724,10 @@ inline void require_elements(const char* what, VarMatrix x) {
 template <class R, class... X>
 VarMatrix record(double s, Index rows, Index cols, Index behind, X... x) {
   Tape& t = M::active();
-  Block& b = M::open(t, Rule<R>::rule, rows, cols, sizeof...(x), behind);
-  Index k = 0;
-  ((M::operand(t, b, k++) = x.operand(t, s)), ...);
+  (x.require_on(t, "an operand"), ...);
+  BlockOperand* q = M::new_operands(t, sizeof...(X));
+  ((*q++ = {x.run(), s}), ...);
+  Block& b = M::open(t, Rule<R>::rule, rows, cols, sizeof...(X), behind);
   R::value(Call{t, b});
   return {t, b};
 }
@@ -684,117 +756,142 @@ struct Transposed : MatrixOperations<Transposed> {
   VarMatrix transpose() const { return W; }
 };
 
-template <int products, int summands>
-struct Sum : MatrixOperations<Sum<products, summands>> {
-  struct Product {
-    VarMatrix W, X;
-    bool transposed;
-    double s;
-    Eigen::Index rows() const { return transposed ? W.cols() : W.rows(); }
-  };
-  struct Multiple {
-    VarMatrix z;
-    double s;
-  };
-  std::array<Product, products> product;
-  std::array<Multiple, summands> summand;
+namespace detail {
+/// What the terms of a sum must fit when it is recorded.
+struct NewSum {
+  Id rows, cols;
+  std::uint32_t generation;
+  int products;
+
+  [[gnu::always_inline]] void require(Id r, Id c, bool to_each_column) const {
+    if (r != rows || (c != cols && !to_each_column)) [[unlikely]]
+      refuse_term(rows, cols, r, c);
+  }
+  [[gnu::always_inline]] void require(Run x) const {
+    if (x.generation() != generation) [[unlikely]]
+      VarMatrix::stale(x, "an operand");
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] static void refuse_term(Id rows, Id cols, Id r, Id c) {
+    throw std::invalid_argument("ad::VarMatrix: sum of a " + std::to_string(rows) + " x " + std::to_string(cols) +
+                                " and a " + std::to_string(r) + " x " + std::to_string(c) + " matrix");
+  }
+};
+}  // namespace detail
+
+struct Product : MatrixOperations<Product> {
+  static constexpr int products = 1, summands = 0;
+  Run W, X;
+  double s;
+
+  [[gnu::always_inline]] Product(Run W_, Run X_, double s_) : W(W_), X(X_), s(s_) {
+    if ((W.transposed() ? W.rows() : W.cols()) != X.rows()) [[unlikely]]
+      detail::refuse(W.transposed() ? "transposed product" : "product", W, X);
+  }
+  Id rows() const { return W.transposed() ? W.cols() : W.rows(); }
+  Id cols() const { return X.cols(); }
+  [[gnu::always_inline]] void write(const detail::NewSum& sum, BlockOperand*& product, BlockOperand*&) const {
+    sum.require(rows(), cols(), false);
+    sum.require(W), sum.require(X);
+    *product++ = {W, s};
+    *product++ = {X, 1};
+  }
+};
+struct Multiple : MatrixOperations<Multiple> {
+  static constexpr int products = 0, summands = 1;
+  Run z;
+  double s;
+
+  [[gnu::always_inline]] Multiple(Run z_, double s_) : z(z_), s(s_) {}
+  Id rows() const { return z.rows(); }
+  Id cols() const { return z.cols(); }
+  [[gnu::always_inline]] void write(const detail::NewSum& sum, BlockOperand*&, BlockOperand*& summand) const {
+    sum.require(rows(), cols(), cols() == 1 && sum.products > 0);  // one column is added to each of a product
+    sum.require(z);
+    *summand++ = {z, s};
+  }
+};
+template <class A, class B>
+struct Sum : MatrixOperations<Sum<A, B>> {
+  static constexpr int products = A::products + B::products, summands = A::summands + B::summands;
+  A a;
+  B b;
+
+  [[gnu::always_inline]] Sum(const A& a_, const B& b_) : a(a_), b(b_) {}
+  Id rows() const { return take_a ? a.rows() : b.rows(); }
+  Id cols() const { return take_a ? a.cols() : b.cols(); }
+  [[gnu::always_inline]] void write(const detail::NewSum& sum, BlockOperand*& product, BlockOperand*& summand) const {
+    a.write(sum, product, summand), b.write(sum, product, summand);
+  }
+
+ private:
+  static constexpr bool take_a =
+      A::products > 0 || B::products == 0;  // the shape is that of a product, if there is one
 };
 
 namespace detail {
 
-using Product = Sum<1, 0>;
-using Multiple = Sum<0, 1>;
+template <class X>
+[[gnu::always_inline]] inline X scaled(X x, double by) {
+  x.s *= by;
+  return x;
+}
+template <class A, class B>
+[[gnu::always_inline]] inline Sum<A, B> scaled(Sum<A, B> x, double by) {
+  return {scaled(x.a, by), scaled(x.b, by)};
+}
 
-[[gnu::always_inline]] inline Multiple as_sum(VarMatrix x) { return {{}, {}, {{{x, 1}}}}; }
-template <int p, int q>
-[[gnu::always_inline]] inline const Sum<p, q>& as_sum(const Sum<p, q>& x) {
+template <class A, class B>
+[[gnu::always_inline]] inline Sum<A, B> sum_of(const A& a, const B& b) {
+  return {a, b};
+}
+
+[[gnu::always_inline]] inline Multiple as_sum(const VarMatrix& x) { return {x.run(), 1}; }
+template <Unrecorded S>
+[[gnu::always_inline]] inline const S& as_sum(const S& x) {
   return x;
 }
 template <PlainMatrix X>
 Multiple as_sum(const X& x) {
   return as_sum(VarMatrix(x));
 }
-[[gnu::always_inline]] inline Product times(VarMatrix W, VarMatrix X, bool transposed, double s) {
-  if ((transposed ? W.rows() : W.cols()) != X.rows()) [[unlikely]]
-    refuse(transposed ? "transposed product" : "product", W, X);
-  return {{}, {{{W, X, transposed, s}}}, {}};
-}
-[[gnu::always_inline]] inline Product times(const Transposed& T, VarMatrix X) { return times(T.W, X, true, 1); }
-[[gnu::always_inline]] inline Product times(const Multiple& W, VarMatrix X) {
-  return times(W.summand[0].z, X, false, W.summand[0].s);
-}
-[[gnu::always_inline]] inline Product times(VarMatrix W, VarMatrix X) { return times(W, X, false, 1); }
 
-/// x + sign z
-template <int p, int q, int r, int s>
-[[gnu::always_inline]] inline Sum<p + r, q + s> add(const Sum<p, q>& x, const Sum<r, s>& z, double sign) {
-  Sum<p + r, q + s> y;
-  const std::size_t products = x.product.size(), summands = x.summand.size();
-  for (std::size_t i = 0; i < products; ++i)
-    y.product[i] = {x.product[i].W, x.product[i].X, x.product[i].transposed, x.product[i].s};
-  for (std::size_t i = 0; i < z.product.size(); ++i)
-    y.product[products + i] = {z.product[i].W, z.product[i].X, z.product[i].transposed, sign * z.product[i].s};
-  for (std::size_t i = 0; i < summands; ++i) y.summand[i] = {x.summand[i].z, x.summand[i].s};
-  for (std::size_t i = 0; i < z.summand.size(); ++i)
-    y.summand[summands + i] = {z.summand[i].z, sign * z.summand[i].s};
-  return y;
-}
-template <int p, int q>
-[[gnu::always_inline]] inline Sum<p, q> scaled(Sum<p, q> x, double by) {
-  for (auto& term : x.product) term.s *= by;
-  for (auto& term : x.summand) term.s *= by;
-  return x;
+[[gnu::always_inline]] inline Product times(const Multiple& W, const VarMatrix& X) { return {W.z, X.run(), W.s}; }
+[[gnu::always_inline]] inline Product times(const VarMatrix& W, const VarMatrix& X) { return {W.run(), X.run(), 1}; }
+[[gnu::always_inline]] inline Product times(const Transposed& T, const VarMatrix& X) {
+  return {T.W.run().transpose(), X.run(), 1};
 }
 
 }  // namespace detail
 
-template <int products, int summands>
-[[gnu::always_inline]] inline VarMatrix::VarMatrix(const Sum<products, summands>& sum) {
-  if constexpr (products == 0 && summands == 1)
-    if (sum.summand[0].s == 1) {
-      *this = sum.summand[0].z;
+template <Unrecorded S>
+[[gnu::always_inline]] inline VarMatrix::VarMatrix(const S& sum) {
+  if constexpr (std::is_same_v<S, Multiple>)
+    if (sum.s == 1) {
+      run_ = sum.z;
       return;
     }
-  Index rows, cols;
-  if constexpr (products > 0) {
-    rows = sum.product[0].rows(), cols = sum.product[0].X.cols();
-  } else {
-    rows = sum.summand[0].z.rows(), cols = sum.summand[0].z.cols();
-  }
-  const auto other = [&](Index r, Index c) {  // what does not fit, beside what it should fit
-    throw std::invalid_argument("ad::VarMatrix: sum of a " + std::to_string(rows) + " x " + std::to_string(cols) +
-                                " and a " + std::to_string(r) + " x " + std::to_string(c) + " matrix");
-  };
-  for (const auto& term : sum.product)
-    if (term.rows() != rows || term.X.cols() != cols) [[unlikely]]
-      other(term.rows(), term.X.cols());
-  for (const auto& term : sum.summand)
-    if (term.z.rows() != rows || (term.z.cols() != cols && (products == 0 || term.z.cols() != 1))) [[unlikely]]
-      other(term.z.rows(), term.z.cols());
-
-  using Linear = std::conditional_t<(products >= 0), detail::Linear, void>;  // compiled where there is a sum, not before
   Matrices::Tape& t = Matrices::active();
-  Matrices::Block& b = Matrices::open(t, detail::Rule<Linear>::rule, rows, cols, 2 * products + summands);
-  b.extra = products;
-  Index k = 0;
-  for (const auto& term : sum.product) {
-    Matrices::operand(t, b, k) = term.W.operand(t, term.s, term.transposed);
-    Matrices::operand(t, b, k + 1) = term.X.operand(t, 1);
-    Matrices::add_factor<Linear>(t, b, k);
-    k += 2;
-  }
-  for (const auto& term : sum.summand) Matrices::operand(t, b, k++) = term.z.operand(t, term.s);
-  Linear::value(detail::Call{t, b});
+  const detail::NewSum needs{sum.rows(), sum.cols(), Matrices::generation(t), S::products};
+  BlockOperand *product = Matrices::new_operands(t, 2 * S::products + S::summands),
+               *summand = product + 2 * S::products;
+  sum.write(needs, product, summand);
+  using Linear =
+      std::conditional_t<(S::products >= 0), detail::Linear, void>;  // compiled where there is a sum, not before
+  Matrices::Block& b =
+      Matrices::open(t, detail::Rule<Linear>::rule, needs.rows, needs.cols, 2 * S::products + S::summands);
+  b.extra = S::products;
+  Linear::template value<S::products, S::summands>(detail::Call{t, b});
   *this = {t, b};
 }
 
 /// Sums, differences, multiples and products wait to be one entry of the tape. Eigen's plain matrices take part on either
 /// side. One column beside a product of several is added to each.
-#define AD_SUM(op, sign)                                                                              \
-  template <class X, class Z>                                                                         \
-  requires((Recorded<X> && (Recorded<Z> || PlainMatrix<Z>)) || (PlainMatrix<X> && Recorded<Z>))       \
-      [[gnu::always_inline]] inline auto operator op(const X& x, const Z& z) {                        \
-    return detail::add(detail::as_sum(x), detail::as_sum(z), sign);                                   \
+#define AD_SUM(op, sign)                                                                        \
+  template <class X, class Z>                                                                   \
+  requires((Recorded<X> && (Recorded<Z> || PlainMatrix<Z>)) || (PlainMatrix<X> && Recorded<Z>)) \
+      [[gnu::always_inline]] inline auto                                                        \
+      operator op(const X& x, const Z& z) {                                                     \
+    return detail::sum_of(detail::as_sum(x), detail::scaled(detail::as_sum(z), sign));          \
   }
 AD_SUM(+, 1)
 AD_SUM(-, -1)
@@ -918,7 +1015,7 @@ inline auto outer(VarMatrix x, VarMatrix z) { return x.reshaped(x.size(), 1) * z
 template <std::convertible_to<VarMatrix> X, std::convertible_to<VarMatrix> Z>
 VarMatrix cholesky_solve(const X& matrix, const Z& with) {
   const VarMatrix A = matrix, B = with;
-  if (A.rows() != A.cols() || A.rows() != B.rows()) detail::refuse("cholesky_solve", A, B);
+  if (A.rows() != A.cols() || A.rows() != B.rows()) detail::refuse("cholesky_solve", A.run(), B.run());
   if (A.size() > 0 && !A.values().isApprox(A.values().transpose(), 1e-10))
     throw std::invalid_argument("ad::cholesky_solve: the " + A.shape() + " matrix is not symmetric");
   return detail::record<detail::CholeskySolve>(1, B.rows(), B.cols(), A.size(), A, B);
@@ -943,15 +1040,14 @@ inline VarMatrix::VarMatrix(const Transposed& T) {
 }
 /// One above the other.
 inline VarMatrix vertical(VarMatrix x, VarMatrix z) {
-  if (x.cols() != z.cols()) detail::refuse("vertical", x, z);
+  if (x.cols() != z.cols()) detail::refuse("vertical", x.run(), z.run());
   const Eigen::Index n = x.rows() + z.rows();
-  return detail::Gathered::of(n, x.cols(), [&](Eigen::Index k) {
-    return k % n < x.rows() ? x(k % n, k / n) : z(k % n - x.rows(), k / n);
-  });
+  return detail::Gathered::of(
+      n, x.cols(), [&](Eigen::Index k) { return k % n < x.rows() ? x(k % n, k / n) : z(k % n - x.rows(), k / n); });
 }
 /// Side by side.
 inline VarMatrix horizontal(VarMatrix x, VarMatrix z) {
-  if (x.rows() != z.rows()) detail::refuse("horizontal", x, z);
+  if (x.rows() != z.rows()) detail::refuse("horizontal", x.run(), z.run());
   const Eigen::Index n = x.rows();
   return detail::Gathered::of(n, x.cols() + z.cols(), [&](Eigen::Index k) {
     return k / n < x.cols() ? x(k % n, k / n) : z(k % n, k / n - x.cols());
@@ -970,7 +1066,7 @@ VarMatrix input(Matrices::Tape& t, const D& m, const std::string& name = {}) {
 }
 namespace detail {
 inline Eigen::MatrixXd derivatives(const Tape& t, VarMatrix x, bool adjoints) {
-  if (x.generation() != M::generation(t) || x.is_plain())
+  if (x.run().generation() != M::generation(t) || x.is_plain())
     throw std::invalid_argument("ad::VarMatrix: the " + std::string(adjoints ? "adjoint" : "tangent") + " of a " +
                                 x.shape() + " matrix that was not recorded on this tape");
   return M::derivatives(t, adjoints, x.id(), x.rows(), x.cols());

@@ -42,13 +42,6 @@ using Code = std::uint8_t;
 inline constexpr Code no_addend = 0, adds_before = 128, adds_another = 64;
 static_assert(static_cast<Code>(Op::trunc) < adds_another);  // the last of the table
 
-/// How a variable is known: its id in the lower half, the generation of its recording in the upper. In one word, since
-/// every operation compares the one and stores the other.
-using Key = std::uint64_t;
-constexpr Id id_of(Key k) { return static_cast<Id>(k); }
-constexpr std::uint32_t generation_of(Key k) { return static_cast<std::uint32_t>(k >> 32); }
-constexpr Key key(std::uint32_t generation, Id id) { return Key{generation} << 32 | id; }
-
 template <class T>
 class TapeOf;
 template <class T = double, class Tag = void>
@@ -186,10 +179,9 @@ class TapeOf : private Cursor<T>, public Annotations {
     do this->next = key(detail::generations.fetch_add(1, std::memory_order_relaxed), 0);
     while (generation() == 0 || generation() == UINT32_MAX);  // those of constants and of no tape
     inputs_ = shift_ = blocks_ = operands_ = numbers_ = 0;
+    block_room_ = static_cast<Id>(store_.block.size());
+    operand_room_ = static_cast<Id>(store_.operand.size());
     store_.addend.clear();
-    store_.factor.clear();
-    store_.recent_factor = {};
-    store_.transposed.clear();
     store_.index.clear();
     store_.adjoint.clear();
     store_.tangent.clear();
@@ -204,8 +196,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   std::size_t bytes() const {
     return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + store_.addend.size() * sizeof(Id) +
            std::size_t{size()} * sizeof(T) + blocks_ * sizeof(Block<T>) + operands_ * sizeof(BlockOperand) +
-           store_.factor.size() * sizeof(Factor) + store_.index.size() * sizeof(Id) +
-           (numbers_ + store_.transposed.size() + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
+           store_.index.size() * sizeof(Id) + (numbers_ + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
 
   // --- sweeps --------------------------------------------------------------------------------------------------------
@@ -256,9 +247,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   /// The adjoint sweep over the caller's own adjoints, one for each id 0 .. length(); A is T, or Tangents<T, N> for N
-  /// directions at once. What is in `adjoint` is the seed.
+  /// directions at once. What is in `adjoint` is the seed. What waits may be the caller's, from a sweep before.
   template <class A>
-  void sweep_down(A* adjoint, Id top) const {
+  void sweep_down(A* adjoint, Id top, Waiting<T>* waiting = nullptr) const {
     const Id* addend = addend_above(place_of(top));
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
@@ -266,8 +257,8 @@ class TapeOf : private Cursor<T>, public Annotations {
       for (const Block<T>* b = store_.block.data() + blocks_; b-- != store_.block.data();) {
         if (b->before > top) continue;
         if (top >= b->end) entries_down<false>(adjoint, b->end, top, b->shift, addend);
-        if (b->gather) b->gather(*this, *b, adjoint);
-        b->rule->pullback(*this, *b, adjoint);
+        if (waiting && waiting->from >= b->before) waiting->add(*waiting, b->before, adjoint);
+        b->rule->pullback(*this, *b, adjoint, waiting);
         top = b->before - 1;
       }
     if (top > 20'000)
@@ -368,10 +359,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     Array<Block<T>> block;             // of these three only the first blocks_,
     Array<BlockOperand> operand;       // operands_
     Array<T> number;                   // and numbers_ are in use; plain numbers that blocks took in
-    std::vector<Factor> factor;
-    std::array<Id, 8> recent_factor{};  // where to look for one first
-    mutable Array<T> transposed;        // small factors, for sweeps down
-    Array<Id> index;                    // variables that blocks pick one by one
+    Array<Id> index;                   // variables that blocks pick one by one
   };
   /// Memory of destroyed tapes, kept for the next: touching new memory costs ten times a warm write.
   struct Spare {
@@ -389,6 +377,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   Id inputs_ = 0;  // variables 1 .. inputs_ are inputs, and no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
   Id blocks_ = 0, operands_ = 0, numbers_ = 0;
+  Id block_room_ = 0, operand_room_ = 0;  // how many there is memory for
   bool lines_on_ = false;
 
   void require_only_scalars() const {

@@ -47,8 +47,10 @@ inline ad::Var loss_t(Loss loss, ad::VarMatrix v, ad::VarMatrix target) {
 
 /// h_t and L_t from h_{t-1}, x_t and the target: (1.1) to (1.5). theta is the tuple of five on the tape.
 template <class Theta>
-std::pair<ad::VarMatrix, ad::Var> recorded_step(const Network<double>& net, const Theta& theta,
-                                                ad::VarMatrix h_before, ad::VarMatrix x, ad::VarMatrix target) {
+[[gnu::always_inline]] inline std::pair<ad::VarMatrix, ad::Var> recorded_step(const Network<double>& net,
+                                                                              const Theta& theta,
+                                                                              ad::VarMatrix h_before, ad::VarMatrix x,
+                                                                              ad::VarMatrix target) {
   const auto& [W_rec, W_in, b_rec, W_out, b_out] = theta;
   const ad::VarMatrix u = W_rec * h_before + W_in * x + b_rec;
   const ad::VarMatrix h = (1 - net.alpha) * h_before + net.alpha * activate(net.activation, u);

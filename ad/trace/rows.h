@@ -140,7 +140,7 @@ class Reader {
     return rows * cols == 1 ? label(first) : fmt::format("v{}..v{}", first, first + rows * cols - 1);
   }
   std::string run_label(const BlockOperand& q) const {
-    return q.plain ? fmt::format("[{} x {}]", q.rows, q.cols) : run_label(q.first, q.rows, q.cols);
+    return q.plain() ? fmt::format("[{} x {}]", q.rows(), q.cols()) : run_label(q.first(), q.rows(), q.cols());
   }
   std::string operation(const ad::Block<T>& b) const {
     if constexpr (!std::is_same_v<T, double>)
@@ -154,7 +154,7 @@ class Reader {
           const bool minus = q[k].s < 0;
           all += k == 0 ? (minus ? "-" : "") : minus ? " - " : " + ";
           if (std::abs(q[k].s) != 1) all += operand_text(std::abs(q[k].s), false) + "*";
-          all += run_label(q[k]) + (q[k].transposed ? "^T" : "");
+          all += run_label(q[k]) + (q[k].transposed() ? "^T" : "");
           if (k < 2 * b.extra) all += "*" + run_label(q[k + 1]);
         }
       } else if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0]))) {
@@ -261,33 +261,32 @@ std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part par
   return all;
 }
 
-/// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. The part of a
-/// product's matrix, s G X^T, is added to others like it later, when the sweep comes to that matrix.
+/// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. It comes in `given`,
+/// but for the part of a product's matrix, s G X^T, which waits until the sweep comes to that matrix.
 inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b,
-                                              const double* adjoint) {
+                                              const double* adjoint, Array<double>& given, Waiting<double>*& waiting) {
   std::vector<HandOut<double>> all;
   const TapeOf<double>& tape = r.tape();
   const BlockOperand* q = Matrices::operands(tape, b);
   const std::string name = b.rule->name;
   static const std::vector<Formula> rows = ad::table();
   if (b.operands == 0 || std::all_of(adjoint + b.first, adjoint + b.end, [](double g) { return g == 0; })) return all;
-  Array<double> given(tape.length() + 1, 0.);
   std::copy(adjoint + b.before, adjoint + b.end, given.begin() + b.before);
-  b.rule->pullback(tape, b, given.data());
+  b.rule->pullback(tape, b, given.data(), waiting);
   const Matrices::ConstMap G(adjoint + b.first, b.rows, b.cols);
   for (Id k = 0; k < b.operands; ++k) {
-    const auto same_run = [&](const BlockOperand& o) { return o.first == q[k].first; };
-    if (!Matrices::active(q[k]) || std::any_of(q, q + k, same_run)) continue;
-    HandOut<double> h{q[k].first, r.run_label(q[k]), 0, 0, Matrices::of(given.data(), q[k]).norm(), ""};
+    const auto same_run = [&](const BlockOperand& o) { return o.first() == q[k].first(); };
+    if (q[k].plain() || std::any_of(q, q + k, same_run)) continue;
+    HandOut<double> h{q[k].first(), r.run_label(q[k]), 0, 0, Matrices::of(given.data(), q[k]).norm(), ""};
     const bool factor = name == "affine" && k < 2 * b.extra;
     if (name == "affine") {
       const BlockOperand& W = q[factor ? k - k % 2 : k];
       if (factor && k % 2 == 0) {
         const std::string x = r.run_label(q[k + 1]);
         h.amount = std::abs(W.s) * G.lazyProduct(Matrices::values(tape, q[k + 1]).transpose()).norm();
-        h.whole = W.transposed ? x + "*g^T" : "g*" + x + "^T";
+        h.whole = W.transposed() ? x + "*g^T" : "g*" + x + "^T";
       } else {
-        h.whole = factor ? r.run_label(W) + (W.transposed ? "*g" : "^T*g") : "g";
+        h.whole = factor ? r.run_label(W) + (W.transposed() ? "*g" : "^T*g") : "g";
       }
       if (W.s != 1) h.whole = W.s == -1 ? "-" + h.whole : operand_text(W.s, false) + "*" + h.whole;
     } else {
@@ -356,9 +355,13 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       if (size != 1) whole.operation += fmt::format("  {} x {}", b->rows, b->cols);
       if constexpr (std::is_same_v<T, double>) {
         for (Id k = 0; k < b->operands; ++k)
-          if (Matrices::active(Matrices::operands(tape, *b)[k]))
-            whole.operands.push_back(Matrices::operands(tape, *b)[k].first);
-        if (t.has_adjoints) whole.hands_out = detail::hand_outs(r, *b, &tape.adjoint(1) - 1);
+          if (!Matrices::operands(tape, *b)[k].plain())
+            whole.operands.push_back(Matrices::operands(tape, *b)[k].first());
+        if (t.has_adjoints) {
+          Array<double> given(tape.length() + 1, 0.);
+          Waiting<double>* forgotten = nullptr;
+          whole.hands_out = detail::hand_outs(r, *b, &tape.adjoint(1) - 1, given, forgotten);
+        }
       }
       const bool input = b->operands == 0 && whole.op == Op::input;
       t.rows.push_back(std::move(whole));
@@ -490,15 +493,19 @@ std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<
   std::vector<AdjointStep<T>> steps;
   Array<T> adjoint(tape.length() + 1, T(0));
   adjoint[top] = T(1);
+  Waiting<T>* waiting = nullptr;
   for (Id i = top; i > 0; --i) {
     AdjointStep<T> step{i, r.label(i), r.operation(i), adjoint[i], {}, {}};
     if (const ad::Block<T>* b = r.block(i)) {
       step.entry = b->first;
       step.label = r.run_label(b->first, b->rows, b->cols);
       i = b->before;
-      if (b->gather) b->gather(tape, *b, adjoint.data());
-      if constexpr (std::is_same_v<T, double>) step.hands_out = detail::hand_outs(r, *b, adjoint.data());
-      b->rule->pullback(tape, *b, adjoint.data());
+      if (waiting && waiting->from >= b->before) waiting->add(*waiting, b->before, adjoint.data());
+      if constexpr (std::is_same_v<T, double>) {
+        Array<double> given(tape.length() + 1, 0.);
+        step.hands_out = detail::hand_outs(r, *b, adjoint.data(), given, waiting);
+        for (Id k = 0; k < b->before; ++k) adjoint[k] += given[k];
+      }
       if (b->operands == 0 && r.op(b->first) == Op::input) continue;
     } else if (tape.entry_of(i).op <= Op::constant) {
       continue;
