@@ -403,25 +403,27 @@ struct Linear {
     for (Index k = 0; k < 2 * products; k += 2) add_product(c, y, c.q[k], c.q[k].transposed(), c.x(k + 1));
   }
 
-  static void pull_all(const auto& c, const double* g, double* adjoint, Waiting<double>*& waiting) {
-    const BlockOperand* q = c.q;
-    for (Id k = 0; k < c.b.extra; ++k, q += 2) {
-      const BlockOperand &W = q[0], &X = q[1];
-      if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
-      if (W.plain()) continue;
-      const double *left = g, *right = M::data(c.t, X);
-      if (W.transposed()) std::swap(left, right);
-      if (W.rows() > 1 && W.cols() > 1)
-        uses(waiting).take(W, left, right, c.cols());
-      else
-        add_outer(adjoint + W.first(), W, left, right, c.cols());
-    }
-    for (const BlockOperand* const end = c.q + c.b.operands; q != end; ++q) {
-      if (q->plain()) continue;
-      const bool once = q->cols() == c.b.cols;
-      for (Index j = 0, n = once ? c.size() : c.rows(); j < (once ? 1 : c.cols()); ++j)
-        kernels::add(adjoint + q->first(), q->s, g + j * n, n);
-    }
+  [[gnu::always_inline]] static void pull_all(const auto& c, const double* g, double* adjoint,
+                                              Waiting<double>*& waiting) {
+    const BlockOperand *q = c.q, *const summands = q + 2 * c.b.extra, *const end = c.q + c.b.operands;
+    for (; q != summands; q += 2) pull_product(c, q[0], q[1], g, adjoint, waiting);
+    for (; q != end; ++q)
+      if (!q->plain()) pull_summand(*q, g, c.b.rows, c.b.cols, adjoint + q->first());
+  }
+  static void pull_product(const auto& c, const BlockOperand& W, const BlockOperand& X, const double* g, double* adjoint,
+                           Waiting<double>*& waiting) {
+    if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
+    if (W.plain()) return;
+    const double *left = g, *right = M::data(c.t, X);
+    if (W.transposed()) std::swap(left, right);
+    if (W.rows() > 1 && W.cols() > 1)
+      uses(waiting).take(W, left, right, c.cols());
+    else
+      add_outer(adjoint + W.first(), W, left, right, c.cols());
+  }
+  static void pull_summand(const BlockOperand& z, const double* g, Index rows, Index cols, double* a) {
+    if (z.cols() == cols) return kernels::add(a, z.s, g, rows * cols);
+    for (Index j = 0; j < cols; ++j) kernels::add(a, z.s, g + j * rows, rows);
   }
 
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
@@ -550,9 +552,13 @@ struct Elementwise {
     else
       each(c, [&](Index i, Index j, Index k) { a[k] += flow(partial(1, x[j], z[k], y[i]), g[i]); });
   }
-  static void pull_each(Index n, const double* __restrict x, const double* __restrict y, const double* __restrict g,
-                        double* __restrict a) {
-    for (Index i = 0; i < n; ++i) a[i] += flow(partial(0, x[i], 0, y[i]), g[i]);
+  static void pull_each(Index n, const double* x, const double* y, const double* g, double* a) {
+    kernels::by_packs(n, [=]<int N>(Index i) {
+      double p[N];
+      for (int k = 0; k < N; ++k) p[k] = partial(0, x[i + k], 0, y[i + k]);
+      const kernels::Pack<N> P = kernels::pack<N>(p), G = kernels::pack<N>(g + i), product = P * G;
+      kernels::pack<N>(a + i) += (P == 0) | (G == 0) ? kernels::Pack<N>{} : product;  // the same as ad::flow
+    });
   }
   static void push(const auto& c, Index operand, const auto& dx, auto& dy) {
     const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
