@@ -146,7 +146,7 @@ struct ScalarRnn {
     const Number* W_out = b_rec + d;
     const Number* b_out = W_out + m * d;
     std::vector<Number> h(d, Number(0.0)), h_next(d, Number(0.0));
-    Number loss = 0.0;
+    Number loss(0.0);
     for (std::size_t t = 0; t < T; ++t) {
       for (std::size_t i = 0; i < d; ++i) {
         const Number *w_rec = W_rec + i * d, *w_in = W_in + i * n;
@@ -183,7 +183,7 @@ struct Mixture {
   static Number log_sum_exp(const std::vector<Number>& x) {
     using std::exp, std::log;
     const Number largest = *std::max_element(x.begin(), x.end());
-    Number sum = 0.0;
+    Number sum(0.0);
     for (const Number& term : x) sum += exp(term - largest);
     return log(sum) + largest;
   }
@@ -199,12 +199,12 @@ struct Mixture {
         log_det[k] += q[k * factor() + i];
       }
     }
-    Number total = 0.0;
+    Number total(0.0);
     for (std::size_t n = 0; n < N; ++n) {
       for (std::size_t k = 0; k < K; ++k) {
         for (std::size_t i = 0; i < D; ++i) centered[i] = data[n * D + i] - mu[k * D + i];
         const Number* below = q + k * factor() + D;
-        Number distance = 0.0;
+        Number distance(0.0);
         for (std::size_t i = 0; i < D; ++i) {
           Number z = diagonal[k * D + i] * centered[i];
           for (std::size_t j = 0; j < i; ++j) z += *below++ * centered[j];
@@ -261,19 +261,17 @@ struct ThinLstm {
   template <class Number>
   Number operator()(std::span<const Number> w) const {
     std::vector<Number> h(2 * d, Number(0.0)), c(2 * d, Number(0.0)), v(d);
-    Number loss = 0.0;
+    const auto unit = [&](std::size_t k, const auto& x) {
+      const Number* p = w.data() + 8 * k;
+      lstm_unit<Number>(p[0] * h[k] + p[1], p[2] * x + p[3], p[4] * x + p[5], p[6] * h[k] + p[7], c[k], h[k]);
+    };
+    Number loss(0.0);
     for (std::size_t t = 0; t < T; ++t) {
       for (std::size_t k = 0; k < d; ++k) {
-        Number x = inputs[t * d + k];
-        for (std::size_t unit = k; unit < 2 * d; unit += d) {
-          const Number* p = w.data() + 8 * unit;
-          const Number &x_before = x, &h_before = h[unit];
-          lstm_unit<Number>(p[0] * h_before + p[1], p[2] * x_before + p[3], p[4] * x_before + p[5],
-                            p[6] * h_before + p[7], c[unit], h[unit]);
-          x = h[unit];
-        }
+        unit(k, inputs[t * d + k]);
+        unit(d + k, h[k]);
         const Number* p = w.data() + 16 * d + 2 * k;
-        v[k] = p[0] * x + p[1];
+        v[k] = p[0] * h[d + k] + p[1];
       }
       loss += cross_entropy(std::span<const Number>(v), t % d);
     }
@@ -296,7 +294,7 @@ struct Lstm {
   template <class Number>
   Number operator()(std::span<const Number> w) const {
     std::vector<Number> h(d, Number(0.0)), c(d, Number(0.0)), h_next(d);
-    Number loss = 0.0;
+    Number loss(0.0);
     for (std::size_t t = 0; t < T; ++t) {
       for (std::size_t k = 0; k < d; ++k) {
         Number drive[4];
@@ -325,7 +323,7 @@ void for_each_work(Visit visit) {
   visit(ScalarRnn{.name = "scalar RNN d=32 T=100", .at_most = 8.0, .d = 32, .T = 100});
   visit(ScalarRnn{.name = "scalar RNN d=128 T=200", .at_most = 10.0, .d = 128, .T = 200});
   // Two dimensions and five components, the least of ADBench's sizes; in ten, multiplications are most of the work.
-  visit(Mixture{.name = "Gaussian mixture D=2", .at_most = 4.6, .K = 5, .D = 2, .N = 500});
+  visit(Mixture{.name = "Gaussian mixture D=2", .at_most = 4.6, .K = 5, .D = 2, .N = 200});
   visit(Mixture{.name = "Gaussian mixture D=10", .at_most = 0, .K = 5, .D = 10, .N = 200});
   visit(ThinLstm{.name = "LSTM, two weights a gate", .at_most = 2.4, .d = 14, .T = 100});
   visit(Lstm{.name = "LSTM d=32, full matrices", .at_most = 0, .d = 32, .n = 4, .T = 100});
