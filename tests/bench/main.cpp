@@ -110,9 +110,13 @@ void measure(const Work& work, bool quick, std::vector<Row>& rows) {
 
 void measure(const Pair& pair, bool quick, std::vector<Row>& rows) {
   pair.verify();
-  const Race race = raced({{pair.reference, pair.run_reference}, {"unroll", pair.run}}, quick);
-  rows.push_back(result(pair.name, race.lanes()[0], race.lanes()[1]));
-  rows.back().at_most = pair.at_most;
+  std::vector<Race::Lane> lanes{{pair.reference, pair.run_reference}, {"unroll", pair.run}};
+  for (const auto& [name, run] : pair.peers) lanes.push_back({name, run});
+  const Race race = raced(std::move(lanes), quick);
+  for (std::size_t i = 1; i < race.lanes().size(); ++i) {
+    rows.push_back(result(pair.name, race.lanes()[0], race.lanes()[i]));
+    if (i == 1) rows.back().at_most = pair.at_most;
+  }
 }
 
 /// The table is ours to print.

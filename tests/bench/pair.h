@@ -11,8 +11,9 @@ namespace bench {
 struct Pair {
   std::string name, reference;
   double at_most;  // time of run over that of run_reference
-  std::function<void()> run_reference, run;
-  std::function<void()> verify;  // throws std::runtime_error where run is wrong
+  std::function<void()> run_reference{}, run{};
+  std::function<void()> verify{};  // throws std::runtime_error where a run is wrong
+  std::vector<std::pair<std::string, std::function<void()>>> peers{};
 };
 
 /// By name, in the order of the table; each is made when its turn comes.

@@ -53,7 +53,9 @@ inline std::string duration(double ns) {
 /// One line a work: the reference's time, unroll's ratio with its target and spread, then the peers'.
 inline void print(const Setting& setting, const std::vector<Row>& rows) {
   std::vector<std::string> peers;
+  std::size_t widest = 0;  // of the names
   for (const Row& row : rows) {
+    widest = std::max(widest, row.work.size());
     if (row.subject != "unroll" && std::find(peers.begin(), peers.end(), row.subject) == peers.end()) {
       peers.push_back(row.subject);
     }
@@ -65,7 +67,7 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       "of the rounds; +- is half of what the middle half of them spans. \"peer\": the fastest peer's time over "
       "unroll's.\n"
       "Bytes an entry: tape + adjoint.\n\n");
-  fmt::print("{:<30}{:>10} |{:>8}{:>7}{:>9}", "work", "function", "unroll", "+-", "at most");
+  fmt::print("{:<{}}{:>10} |{:>8}{:>7}{:>9}", "work", widest, "function", "unroll", "+-", "at most");
   for (const std::string& peer : peers) fmt::print("{:>11}", peer);
   fmt::print("{:>7}{:>11}\n", "peer", "bytes");
   for (auto row = rows.begin(); row != rows.end();) {
@@ -74,7 +76,7 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       return std::find_if(row, end, [&](const Row& other) { return other.subject == name; });
     };
     const auto ours = named("unroll");
-    fmt::print("{:<30}{:>10} |", row->work, duration(row->reference_ns));
+    fmt::print("{:<{}}{:>10} |", row->work, widest, duration(row->reference_ns));
     if (ours == end) {
       fmt::print("{:>24}", "");
     } else {
