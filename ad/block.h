@@ -64,6 +64,7 @@ template <class T>
 struct Waiting {
   Id from = 0;  // something waits for a run that begins here, and for none that begins later; 0: nothing waits
   void (*add)(Waiting&, Id from, T* adjoint) = nullptr;  // adds all that waits for runs from here on
+  void (*take_in)(Waiting&) = nullptr;  // copies what stands in arrays of adjoints and of a tape: then these may go
 };
 
 /// One operation whose result is a whole vector or matrix: the run of variables first .. end - 1, column by column. What

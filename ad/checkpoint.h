@@ -147,7 +147,10 @@ class Reversal {
     seed(state_, delta_);
     seed(theta_on_tape_, gradient_);
     tape_.sweep_down(adjoint_.data(), tape_.length(), &uses_);
-    if (k == 0) uses_.finish(0, adjoint_.data());
+    if (k == 0)
+      uses_.finish(0, adjoint_.data());
+    else
+      uses_.take_all_in();
     read_adjoints(theta_on_tape_, gradient_);
     read_adjoints(start_, delta_);
 

@@ -247,11 +247,15 @@ class Uses : public ad::Waiting<T> {
 
   Uses() {
     this->add = [](ad::Waiting<T>& w, Id first, T* adjoint) { static_cast<Uses&>(w).finish(first, adjoint); };
+    this->take_in = [](ad::Waiting<T>& w) { static_cast<Uses&>(w).take_all_in(); };
   }
 
   /// Factors among the variables up to this one wait until finish(0, ...), whatever tapes are swept before.
   void keep_up_to(Id variable) { kept_ = variable; }
   void forget() { waiting_ = this->from = kept_ = 0; }
+  void take_all_in() {
+    for (Id i = 0; i < waiting_; ++i) parts_[i].take_in();
+  }
 
   /// dW += W.s G X^T, with n columns in G and X.
   void take(const BlockOperand& W, const T* G, const T* X, Index n) {
@@ -297,9 +301,13 @@ class Uses : public ad::Waiting<T> {
  private:
   struct Part {
     Run W;
-    Array<T> G{}, X{};  // columns that wait
+    Array<T> G{}, X{};  // columns taken in
     Array<T> sum{};     // of the groups before; empty as long as there are none
     Index waiting = 0;
+    // behind these, columns that still stand where they were computed, at equal distances: in a loop over time they do
+    Index standing = 0, from_g = 0, from_x = 0;
+    const T *g_0 = nullptr, *x_0 = nullptr, *g_next = nullptr, *x_next = nullptr;
+    T s_0{};
 
     Index rows() const { return W.rows(); }
     Index cols() const { return W.cols(); }
@@ -308,14 +316,35 @@ class Uses : public ad::Waiting<T> {
       G.resize(static_cast<std::size_t>(narrow * rows()));
       X.resize(static_cast<std::size_t>(narrow * cols()));
       sum.clear();
-      waiting = 0;
+      waiting = standing = 0;
     }
-    void take(T s, const T* g, const T* x, Index n) {
-      if (waiting + n > narrow) [[unlikely]] {
-        multiply();
-        for (; n > narrow; n -= narrow, g += narrow * rows(), x += narrow * cols()) append(s, g, x, narrow), multiply();
+    [[gnu::always_inline]] void take(T s, const T* g, const T* x, Index n) {
+      if (g == g_next && x == x_next && s == s_0 && n == 1 && standing > 1 && waiting + standing < narrow) [[likely]]
+        ++standing, g_next += from_g, x_next += from_x;
+      else
+        take_another(s, g, x, n);
+    }
+    [[gnu::noinline]] void take_another(T s, const T* g, const T* x, Index n) {
+      if (standing == 1 && n == 1 && s == s_0 && waiting < narrow - 1) {
+        from_g = g - g_0, from_x = x - x_0;
+        g_next = g + from_g, x_next = x + from_x;
+        standing = 2;
+        return;
       }
+      take_in();
+      if (waiting + n > narrow) multiply();
+      if (n == 1) {
+        g_0 = g, x_0 = x, s_0 = s;
+        standing = 1;
+        return;
+      }
+      for (; n > narrow; n -= narrow, g += narrow * rows(), x += narrow * cols()) append(s, g, x, narrow), multiply();
       append(s, g, x, n);
+    }
+    /// After this the tape may go.
+    void take_in() {
+      for (Index i = 0; i < standing; ++i) append(s_0, g_0 + i * from_g, x_0 + i * from_x, 1);
+      standing = 0;
     }
     void append(T s, const T* g, const T* x, Index n) {
       kernels::set(G.data() + waiting * rows(), s, g, n * rows());
@@ -327,9 +356,14 @@ class Uses : public ad::Waiting<T> {
       multiply(sum.data());
     }
     void multiply(T* to) {
-      const Eigen::Map<const MatrixX<T>> g(G.data(), rows(), waiting), x(X.data(), cols(), waiting);
+      if (waiting > 0 || s_0 != 1) take_in();
+      using Group = Eigen::Map<const MatrixX<T>, 0, Eigen::OuterStride<>>;
+      const bool in_place = standing > 0;
+      const Index n = in_place ? standing : waiting;
+      const Group g(in_place ? g_0 : G.data(), rows(), n, Eigen::OuterStride<>(in_place ? from_g : rows()));
+      const Group x(in_place ? x_0 : X.data(), cols(), n, Eigen::OuterStride<>(in_place ? from_x : cols()));
       Eigen::Map<MatrixX<T>>(to, rows(), cols()).noalias() += g * x.transpose();
-      waiting = 0;
+      waiting = standing = 0;
     }
     void finish(T* to) {
       if (sum.empty()) return multiply(to);
@@ -403,27 +437,25 @@ struct Linear {
     for (Index k = 0; k < 2 * products; k += 2) add_product(c, y, c.q[k], c.q[k].transposed(), c.x(k + 1));
   }
 
-  [[gnu::always_inline]] static void pull_all(const auto& c, const double* g, double* adjoint,
-                                              Waiting<double>*& waiting) {
-    const BlockOperand *q = c.q, *const summands = q + 2 * c.b.extra, *const end = c.q + c.b.operands;
-    for (; q != summands; q += 2) pull_product(c, q[0], q[1], g, adjoint, waiting);
-    for (; q != end; ++q)
-      if (!q->plain()) pull_summand(*q, g, c.b.rows, c.b.cols, adjoint + q->first());
-  }
-  static void pull_product(const auto& c, const BlockOperand& W, const BlockOperand& X, const double* g, double* adjoint,
-                           Waiting<double>*& waiting) {
-    if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
-    if (W.plain()) return;
-    const double *left = g, *right = M::data(c.t, X);
-    if (W.transposed()) std::swap(left, right);
-    if (W.rows() > 1 && W.cols() > 1)
-      uses(waiting).take(W, left, right, c.cols());
-    else
-      add_outer(adjoint + W.first(), W, left, right, c.cols());
-  }
-  static void pull_summand(const BlockOperand& z, const double* g, Index rows, Index cols, double* a) {
-    if (z.cols() == cols) return kernels::add(a, z.s, g, rows * cols);
-    for (Index j = 0; j < cols; ++j) kernels::add(a, z.s, g + j * rows, rows);
+  static void pull_all(const auto& c, const double* g, double* adjoint, Waiting<double>*& waiting) {
+    const BlockOperand* q = c.q;
+    for (Id k = 0; k < c.b.extra; ++k, q += 2) {
+      const BlockOperand &W = q[0], &X = q[1];
+      if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
+      if (W.plain()) continue;
+      const double *left = g, *right = M::data(c.t, X);
+      if (W.transposed()) std::swap(left, right);
+      if (W.rows() > 1 && W.cols() > 1)
+        uses(waiting).take(W, left, right, c.cols());
+      else
+        add_outer(adjoint + W.first(), W, left, right, c.cols());
+    }
+    for (const BlockOperand* const end = c.q + c.b.operands; q != end; ++q) {
+      if (q->plain()) continue;
+      const bool once = q->cols() == c.b.cols;
+      for (Index j = 0, n = once ? c.size() : c.rows(); j < (once ? 1 : c.cols()); ++j)
+        kernels::add(adjoint + q->first(), q->s, g + j * n, n);
+    }
   }
 
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
@@ -552,13 +584,9 @@ struct Elementwise {
     else
       each(c, [&](Index i, Index j, Index k) { a[k] += flow(partial(1, x[j], z[k], y[i]), g[i]); });
   }
-  static void pull_each(Index n, const double* x, const double* y, const double* g, double* a) {
-    kernels::by_packs(n, [=]<int N>(Index i) {
-      double p[N];
-      for (int k = 0; k < N; ++k) p[k] = partial(0, x[i + k], 0, y[i + k]);
-      const kernels::Pack<N> P = kernels::pack<N>(p), G = kernels::pack<N>(g + i), product = P * G;
-      kernels::pack<N>(a + i) += (P == 0) | (G == 0) ? kernels::Pack<N>{} : product;  // the same as ad::flow
-    });
+  static void pull_each(Index n, const double* __restrict x, const double* __restrict y, const double* __restrict g,
+                        double* __restrict a) {
+    for (Index i = 0; i < n; ++i) a[i] += flow(partial(0, x[i], 0, y[i]), g[i]);
   }
   static void push(const auto& c, Index operand, const auto& dx, auto& dy) {
     const double *x = c.x(0), *z = c.x(of_two), *y = c.y();

@@ -179,6 +179,24 @@ BOOST_AUTO_TEST_CASE(a_matrix_used_many_times) {
         },
         random(4, 4), random(4, 1));
   judge(
+      "uses that stand at no equal distances, scaled, transposed, of columns",
+      [](auto& x, auto& z) {
+        VarMatrix h = z;
+        for (int i = 0; i < 20; ++i) {
+          if (i % 3 == 0) h = h + VarMatrix(x.middleCols(1, 2) * h.segment(0, 2));
+          if (i % 5 == 0) h = VarMatrix(x.transpose() * VarMatrix(0.3 * h));
+          h = tanh(VarMatrix((i % 4 == 0 ? 0.5 : 1.0) * x * h));
+          if (i % 7 == 0) h = VarMatrix(x * ad::horizontal(h, z)).col(i % 2);
+        }
+        return h;
+      },
+      random(4, 4), random(4, 1));
+  for (const Index rows : {2, 3, 4, 5, 8, 13, 16, 33, 64, 100, 129, 300})
+    judge(
+        "W W^T x of " + std::to_string(rows) + " rows",
+        [](auto& x, auto& z) { return VarMatrix(x * VarMatrix(x.transpose() * z)); }, random(rows, 11),
+        random(rows, 1));
+  judge(
       "a computed matrix",
       [](auto& x, auto& z) {
         const VarMatrix W = 0.5 * x.cwiseProduct(x);  // its own adjoint is gathered before it is passed on

@@ -325,6 +325,18 @@ BOOST_AUTO_TEST_CASE(a_matrix_entry_is_a_row_and_its_elements) {
   for (Id i = 1; i <= y.id(); ++i) BOOST_TEST(std::abs(steps.back().so_far[i] - tape.adjoint(i)) < 1e-14);
 }
 
+BOOST_AUTO_TEST_CASE(a_matrix_used_at_each_step_gets_all_its_parts_step_by_step_too) {
+  Tape tape;
+  const ad::VarMatrix W = ad::input(tape, Eigen::Matrix3d(Eigen::Matrix3d::Random()), "W");
+  ad::VarMatrix h = ad::input(tape, Eigen::Vector3d(0.1, -0.2, 0.3), "h");
+  for (int t = 0; t < 5; ++t) h = tanh(ad::VarMatrix(W * h));
+  const Var y = h.squaredNorm();
+  tape.reverse(y);
+  const auto steps = ad::adjoint_steps(tape, y);
+  for (Id i = 1; i <= y.id(); ++i)
+    BOOST_TEST(std::abs(steps.back().so_far[i] - tape.adjoint(i)) <= 1e-15);  // of numbers below 1
+}
+
 BOOST_AUTO_TEST_CASE(a_tape_of_formulas_has_formulas_as_adjoints) {
   ad::TapeOf<ad::Symbol> tape;
   const auto a = tape.input(ad::Symbol("a"), "x1"), b = tape.input(ad::Symbol("b"), "x2");

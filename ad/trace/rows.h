@@ -504,6 +504,7 @@ std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<
       if constexpr (std::is_same_v<T, double>) {
         Array<double> given(tape.length() + 1, 0.);
         step.hands_out = detail::hand_outs(r, *b, adjoint.data(), given, waiting);
+        if (waiting) waiting->take_in(*waiting);
         for (Id k = 0; k < b->before; ++k) adjoint[k] += given[k];
       }
       if (b->operands == 0 && r.op(b->first) == Op::input) continue;
