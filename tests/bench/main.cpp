@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "growth.h"
 #include "pair.h"
 #include "race.h"
 #include "report.h"
@@ -171,6 +172,7 @@ int run(int argc, char** argv) {
   if (rows.empty()) return 0;
   const Setting setting = Setting::here();
   print(setting, rows);
+  Growth(rows).print();
   if (!json.empty()) write_json(json, setting, rows);
   return 0;
 }
