@@ -94,7 +94,7 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       fmt::print("{:>24}", "");
     } else {
       const std::string target =
-          ours->at_most == 0 ? "" : fmt::format("{}{:g}", ours->ratio > ours->at_most ? "! " : "", ours->at_most);
+          ours->at_most == 0 ? "" : fmt::format("{}{:.3g}", ours->ratio > ours->at_most ? "! " : "", ours->at_most);
       fmt::print("{:>8.2f}{:>7.2f}{:>9}", ours->ratio, (ours->high - ours->low) / 2, target);
     }
     double best = 0;
