@@ -8,6 +8,7 @@
 #include "pair.h"
 #include "recorded_bptt.h"
 #include "rnn/task.h"
+#include "vector_peer.h"
 #include "verify.h"
 
 namespace {
@@ -41,7 +42,7 @@ struct Bout {
           unflatten(net.parameters, Eigen::Map<const rnn::VectorX<double>>(x.data(), static_cast<Index>(x.size())));
       return run(moved, sequence).loss;
     };
-    const auto result = [&](auto& by) {
+    const auto result = [&](auto&& by) {
       by(net, sequence, gradient);
       const rnn::VectorX<double> all = flatten(gradient);
       return std::vector<double>(all.begin(), all.end());
@@ -49,6 +50,8 @@ struct Bout {
     const std::vector<double> expected = result(by_hand);
     bench::verify_gradient("BPTT by hand", at, {flat.begin(), flat.end()}, expected, 200);
     bench::verify_equal("unroll", result(recorded), "by hand", expected);
+    for (const bench::VectorPeer& peer : bench::vector_peers())
+      bench::verify_equal(peer.name, result(peer.run), "by hand", expected);
     bench::verify_equal("by hand, Eigen's tanh", result(by_hand_with_eigens_tanh), "by hand", expected);
   }
 };
@@ -65,6 +68,9 @@ bool add(Index d, Index n, Index m, double at_most) {
     if (eigens_tanh) {
       pair.name += ", Eigen's tanh", pair.reference += ", Eigen's tanh", pair.at_most = 1;
       pair.run_reference = [bout] { bout->by_hand_with_eigens_tanh(bout->net, bout->sequence, bout->gradient); };
+    } else {
+      for (const bench::VectorPeer& peer : bench::vector_peers())
+        pair.peers.emplace_back(peer.name, [bout, &peer] { peer.run(bout->net, bout->sequence, bout->gradient); });
     }
     return pair;
   };
