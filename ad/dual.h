@@ -1,6 +1,7 @@
 // Forward mode: a number that carries its own derivatives along, f(a + b e) = f(a) + f'(a) b e with e^2 = 0.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -9,16 +10,19 @@
 namespace ad {
 
 /// N derivatives side by side, scaled and added together. For double they lie in blocks of up to eight, as many as a
-/// processor multiplies at once; the last block is filled up with zeros.
+/// processor multiplies at once, on the boundaries it loads them from; the last block is filled up with zeros.
 template <class T, int N>
 class Tangents {
   static_assert(N >= 1, "at least one direction");
   static constexpr int width = !std::is_same_v<T, double> ? 1 : N >= 8 ? 8 : N >= 4 ? 4 : 2;
   static constexpr int blocks = (N + width - 1) / width;
 
+  // of a whole register, which is also what Eigen aligns its memory to
+  static constexpr std::size_t alignment = std::min<std::size_t>(sizeof(T) * width, __BIGGEST_ALIGNMENT__);
+
   template <class U, int W>
   struct Lane {
-    typedef U type __attribute__((vector_size(sizeof(U) * W), aligned(16)));
+    typedef U type __attribute__((vector_size(sizeof(U) * W), aligned(alignment)));
   };
   template <class U>
   struct Lane<U, 1> {
@@ -48,15 +52,15 @@ class Tangents {
     if (simple(p)) [[likely]]
       for (int i = 0; i < blocks; ++i) r.block_[i] = p * d.block_[i];
     else
-      for (int i = 0; i < N; ++i) r[i] = flow(p, d[i]);
+      r.add_flow(p, d);
     return r;
   }
   [[gnu::always_inline]] friend Tangents flow(const T& p, const Tangents& d, const T& q, const Tangents& e) {
     Tangents r;
-    if (simple(p) && simple(q)) [[likely]]
+    if (simple(p * q)) [[likely]]  // then both are
       for (int i = 0; i < blocks; ++i) r.block_[i] = p * d.block_[i] + q * e.block_[i];
     else
-      for (int i = 0; i < N; ++i) r[i] = flow(p, d[i], q, e[i]);
+      r.add_flow(p, d), r.add_flow(q, e);
     return r;
   }
   bool vanishes() const {
@@ -67,13 +71,43 @@ class Tangents {
 
  private:
   // neither zero nor infinite nor NaN: plain multiplication is already flow()
-  static bool simple(const T& p) {
+  [[gnu::always_inline]] static bool simple(const T& p) {
     if constexpr (std::is_floating_point_v<T>)
-      return p - p == 0 && p != 0;
+      return abs(p) > 0 && abs(p) <= std::numeric_limits<T>::max();
     else
       return false;
   }
+  // By whole blocks: where directions are picked one by one, a compiler keeps them in memory, also on the likely way.
+  [[gnu::always_inline]] void add_flow(const T& p, const Tangents& d) {
+    if constexpr (width == 1) {
+      for (int i = 0; i < N; ++i) block_[i] += flow(p, d.block_[i]);
+    } else if (p != 0) {
+      for (int i = 0; i < blocks; ++i) {
+        const auto product = p * d.block_[i];
+        block_[i] += d.block_[i] == 0 ? decltype(product){} : product;
+      }
+    }
+  }
 };
+
+namespace detail {
+
+/// flow(p, d, q, e). For double without a branch: of a loop over duals a compiler then makes vector code.
+template <class T, class D>
+[[gnu::always_inline]] inline D flow_of_two(const T& p, const D& d, const T& q, const D& e) {
+  if constexpr (std::is_floating_point_v<D>) {
+    const auto one = [](const D& partial, const D& derivative) __attribute__((always_inline)) {
+      const D product = partial * derivative;
+      if (__builtin_constant_p(partial) && partial != 0 && partial - partial == 0) return product;
+      return ((partial != 0) & (derivative != 0)) ? product : D(0);
+    };
+    return one(p, d) + one(q, e);
+  } else {
+    return flow(p, d, q, e);
+  }
+}
+
+}  // namespace detail
 
 /// A value and its derivatives in N directions. Tag keeps nested differentiations apart: numbers of two different ones
 /// do not mix unless one is written over the other, Dual<Dual<double, 1, Outer>, 1, Inner>.
@@ -82,13 +116,13 @@ template <class T = double, int N = 1, class Tag = void>
 struct Dual {
   using Tangent = std::conditional_t<N == 1, T, Tangents<T, N>>;
 
+  Tangent tangent{T(0)};  // first: then its blocks begin where a copy's pieces do
   T value{0};
-  Tangent tangent{T(0)};
 
   Dual() = default;
   template <Passive<Dual, T> U>
   Dual(const U& v) : value(static_cast<T>(v)) {}
-  Dual(const T& v, const Tangent& d) : value(v), tangent(d) {}
+  Dual(const T& v, const Tangent& d) : tangent(d), value(v) {}
 
   /// The derivative in direction i.
   const T& derivative(int i = 0) const {
@@ -112,21 +146,21 @@ struct Dual {
 #define AD_CHAIN1(name)                     \
   const T y = row::name##_::value(x.value); \
   return Dual(y, flow(row::name##_::dx(x.value, y), x.tangent));
-#define AD_CHAIN2(f, name)                                                                                            \
-  friend Dual f(const Dual& x, const Dual& z) {                                                                       \
-    const T y = row::name##_::value(x.value, z.value);                                                                \
-    return Dual(                                                                                                      \
-        y, flow(row::name##_::dx(x.value, z.value, y), x.tangent, row::name##_::dz(x.value, z.value, y), z.tangent)); \
-  }                                                                                                                   \
-  template <Passive<Dual, T> U>                                                                                       \
-  friend Dual f(const Dual& x, const U& c) {                                                                          \
-    const T z(c), y = row::name##_::value(x.value, z);                                                                \
-    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                                 \
-  }                                                                                                                   \
-  template <Passive<Dual, T> U>                                                                                       \
-  friend Dual f(const U& c, const Dual& z) {                                                                          \
-    const T x(c), y = row::name##_::value(x, z.value);                                                                \
-    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                                 \
+#define AD_CHAIN2(f, name)                                                                 \
+  friend Dual f(const Dual& x, const Dual& z) {                                            \
+    const T y = row::name##_::value(x.value, z.value);                                     \
+    return Dual(y, detail::flow_of_two(row::name##_::dx(x.value, z.value, y), x.tangent,   \
+                                       row::name##_::dz(x.value, z.value, y), z.tangent)); \
+  }                                                                                        \
+  template <Passive<Dual, T> U>                                                            \
+  friend Dual f(const Dual& x, const U& c) {                                               \
+    const T z(c), y = row::name##_::value(x.value, z);                                     \
+    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                      \
+  }                                                                                        \
+  template <Passive<Dual, T> U>                                                            \
+  friend Dual f(const U& c, const Dual& z) {                                               \
+    const T x(c), y = row::name##_::value(x, z.value);                                     \
+    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                      \
   }
 #define AD_INFIX(name, symbol, ...)      \
   AD_CHAIN2(operator symbol, name)       \
@@ -158,11 +192,14 @@ struct Dual {
   }
   AD_COMPARE(<)
   AD_COMPARE(>)
-  AD_COMPARE(<=) AD_COMPARE(>=) AD_COMPARE(==) AD_COMPARE(!=)
+  AD_COMPARE(<=)
+  AD_COMPARE(>=)
+  AD_COMPARE(==)
+  AD_COMPARE(!=)
 #undef AD_COMPARE
 
-      /// Over formulas a comparison is a formula too: both branches, value and tangent.
-      template <class C>
+  /// Over formulas a comparison is a formula too: both branches, value and tangent.
+  template <class C>
   requires(!std::same_as<C, bool>) friend Dual select(const C& condition, const Dual& a, const Dual& b) {
     Dual r(select(condition, a.value, b.value));
     if constexpr (N == 1)

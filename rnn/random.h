@@ -60,6 +60,8 @@ class Draws {
   /// The next number: normal with mean 0 and variance 1, or 1 or -1.
   double normal() { return replays_ ? next() : random_.normal(); }
   double sign() { return replays_ ? next() : random_.sign(); }
+  /// The noise that a rule adds to its network: normal with this deviation. A record holds it as it was added.
+  double noise(double deviation) { return replays_ ? next() : deviation * random_.normal(); }
   VectorX<double> normals(Eigen::Index count) {
     return VectorX<double>::NullaryExpr(count, [&] { return normal(); });
   }

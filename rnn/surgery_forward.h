@@ -39,6 +39,10 @@ inline Derived carry(Surgery& run, const Edit& edit, double kappa = 0) {
   const bool masked = edit.j == Edit::J::mask;
   const MatrixX<bool> there = masked ? reached(run.net.parameters.W_rec, edit.mask) : MatrixX<bool>();
   MatrixX<double> P = MatrixX<double>::Zero(run.d, run.d * run.k), filtered = P;
+  if (edit.j == Edit::J::leak) {  // rflo's E: what is left of P, column l d + i for the weight onto unit i from l
+    const MatrixX<double> E = run.options.start("E", MatrixX<double>::Zero(run.d, run.k));
+    for (Eigen::Index c = 0; c < P.cols(); ++c) P(c % run.d, c) = E.data()[c];
+  }
   for (Eigen::Index t = 1; t <= run.T; ++t) {
     P = run.at(t).push(P, run.each_weight());
     if (masked)
@@ -120,11 +124,12 @@ inline Derived learned_kernel(Surgery& run) {
   const double lr = o.lr.value_or(5), sigma = o.sigma.value_or(1e-3);
   Matrix A = o.start("A", Matrix::Identity(run.d, run.d)), gamma = o.start("gamma", Matrix::Constant(run.d, 1, 0.8));
   Matrix moved = o.start("zeta", Matrix::Zero(run.d, 1)), zeta;
-  Matrix Omega = Matrix::Zero(run.d, 1), Gamma = Omega, E = Matrix::Zero(run.d, run.k);
+  Matrix Omega = o.start("Omega", Matrix::Zero(run.d, 1)), Gamma = o.start("Gamma", Matrix::Zero(run.d, 1));
+  Matrix E = o.start("E", Matrix::Zero(run.d, run.k));
   for (Eigen::Index t = 1; t <= run.T; ++t) {
     draws.next_step();
     const Matrix answer = run.at(t).push(moved);
-    zeta = sigma * draws.normals(run.d);
+    zeta = Matrix::NullaryExpr(run.d, 1, [&] { return draws.noise(sigma); });
     moved = answer + zeta;
     const Matrix kappa = (1 - gamma.array()).max(0);
     Gamma = kappa.cwiseProduct(Gamma) - Omega;

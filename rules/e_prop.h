@@ -21,18 +21,19 @@ namespace rules {
 /// For this network: RFLO's trace. A leaky readout v_t = kappa v_{t-1} + W_out h_t + b_out makes each loss depend on the
 /// past of h too, and low-passes E once more, with q_t = W_out^T e_t as before (or random feedback):
 ///   Ebar_t = kappa Ebar_{t-1} + E_t        G_t = diag(q_t) Ebar_t
-/// Options: lambda is kappa, 0 unless set, as this network's readout has no memory. Memory and time O(d k).
+/// Options: lambda is kappa, 0 unless set, as this network's readout has no memory. State: E (d x k), zeros unless given.
+/// Memory and time O(d k).
 template <class T = double>
 class EProp {
  public:
   static constexpr Facing facing = Facing::past;
 
   explicit EProp(const rnn::Network<T>& net, const rnn::Options& options = {})
-      : d_(net.d()), k_(net.d() + net.n() + 1), kappa_(options.lambda.value_or(0)) {
+      : d_(net.d()), k_(net.d() + net.n() + 1), kappa_(options.lambda.value_or(0)), options_(options) {
     reset();
   }
   void reset() {
-    E_.setZero(d_, k_);
+    E_ = options_.start("E", rnn::MatrixX<double>::Zero(d_, k_)).template cast<T>();
     if (kappa_ != T(0)) filtered_.setZero(d_, k_);
   }
 
@@ -52,6 +53,7 @@ class EProp {
  private:
   Eigen::Index d_, k_;
   T kappa_;
+  rnn::Options options_;
   rnn::MatrixX<T> E_, filtered_;
   rnn::VectorX<T> z_;
   Gradient<T> gradient_;

@@ -17,10 +17,11 @@
 
 namespace rules {
 
-/// Draws: d normal numbers a step, zeta_t / sigma. Options: lr (5), sigma (0.001), timing. State: A (d x d, identity), gamma
-/// (d x 1, 0.8), zeta (d x 1, zeros): the noise zeta_0 the copy starts with, at h_0. reset() begins E, Omega, Gamma and the
-/// copy anew; A and gamma are what has been learned, and stay. kappa is kept at or above 0. Throws std::invalid_argument
-/// for a start of another shape. The network must outlive the rule.
+/// Draws: zeta_t, d numbers a step, as they are added to the copy: sigma has no part in a record. Options: lr (5), sigma
+/// (0.001), timing. State: A (d x d, identity), gamma (d x 1, 0.8); zeta (d x 1), the noise zeta_0 the copy starts with, at
+/// h_0; E (d x k), Omega, Gamma (d x 1); these four zeros. reset() begins all but A and gamma anew: what has been learned
+/// stays. kappa is kept at or above 0. Throws std::invalid_argument for a start of another shape. The network must outlive
+/// the rule.
 template <std::floating_point T = double>
 class Kernl {
  public:
@@ -35,8 +36,9 @@ class Kernl {
   void reset() {
     zeta_ = options_.start("zeta", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
     noisy_ = net_.h_0 + zeta_;
-    Omega_.setZero(d_), Gamma_.setZero(d_);
-    E_.setZero(d_, k_);
+    Omega_ = options_.start("Omega", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
+    Gamma_ = options_.start("Gamma", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
+    E_ = options_.start("E", rnn::MatrixX<double>::Zero(d_, k_)).template cast<T>();
   }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {
@@ -45,7 +47,7 @@ class Kernl {
     presynaptic(t, z_);
     options_.draws.next_step();
     rnn::step(net_, net_.parameters, noisy_, t.x, copy_);
-    for (T& zeta : zeta_) zeta = sigma * T(options_.draws.normal());
+    for (T& zeta : zeta_) zeta = T(options_.draws.noise(sigma));
     noisy_ = copy_.h + zeta_;
 
     kappa_ = (T(1) - gamma_.array()).max(T(0));

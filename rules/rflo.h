@@ -9,15 +9,17 @@
 
 namespace rules {
 
+/// State: E (d x k), zeros unless given. Throws std::invalid_argument for a start of another shape.
 template <class T = double>
 class Rflo {
  public:
   static constexpr Facing facing = Facing::past;
 
-  explicit Rflo(const rnn::Network<T>& net, const rnn::Options& = {}) : d_(net.d()), k_(net.d() + net.n() + 1) {
+  explicit Rflo(const rnn::Network<T>& net, const rnn::Options& options = {})
+      : d_(net.d()), k_(net.d() + net.n() + 1), options_(options) {
     reset();
   }
-  void reset() { E_.setZero(d_, k_); }
+  void reset() { E_ = options_.start("E", rnn::MatrixX<double>::Zero(d_, k_)).template cast<T>(); }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {
     presynaptic(t, z_);
@@ -33,6 +35,7 @@ class Rflo {
 
  private:
   Eigen::Index d_, k_;
+  rnn::Options options_;
   rnn::MatrixX<T> E_;
   rnn::VectorX<T> z_;
   Gradient<T> gradient_;

@@ -169,7 +169,40 @@ BOOST_AUTO_TEST_CASE(credit_matrices_show_what_is_kept) {
       BOOST_TEST(is(3, s <= t && t - s < 4));
       BOOST_TEST(is(4, true));
     }
-  for (const std::size_t i : {5u, 6u}) BOOST_TEST((all[i].credit.size() == 0 && !all[i].no_credit.empty()));
+  BOOST_TEST((all[6].credit.size() == 0 && !all[6].no_credit.empty()));
+}
+
+// What is predicted stands apart from the losses; of bp-lambda the loss of the very step is on the diagonal, as RFLO's is
+// at alpha = 1. Noise on the units: of this loss alone the rule gives every use its share, the trace fading by 0.9 a step.
+BOOST_AUTO_TEST_CASE(predictions_and_noise_have_a_credit_of_their_own) {
+  Comparison s = small({"rflo", "bp-lambda", "dni", "dni-b", "node-perturbation", "activity-perturbation"});
+  s.along = "rtrl";
+  const auto all = compared(s);
+  BOOST_TEST(all[0].predicted.size() == 0);
+  BOOST_TEST((all[1].credit - all[0].credit).norm() < 1e-12);
+  for (const std::size_t i : {1u, 2u, 3u})
+    BOOST_TEST((all[i].predicted.size() == 8 && all[i].predicted.minCoeff() > 0));
+  for (const std::size_t i : {2u, 3u}) BOOST_TEST(all[i].credit.isZero(0));
+  for (Eigen::Index t = 0; t < 8; ++t)
+    for (Eigen::Index u = 0; u < 8; ++u) {
+      BOOST_TEST((all[4].credit(t, u) > 0) == (u <= t));
+      BOOST_TEST((all[5].credit(t, u) > 0) == (u == t));
+    }
+  // one noise, one h_{s-1}, whatever the loss: the rows of node perturbation are multiples of each other
+  const auto& node = all[4].credit;
+  BOOST_TEST(std::abs(node(7, 2) / node(7, 4) - node(5, 2) / node(5, 4)) < 1e-9 * node(7, 2) / node(7, 4));
+  const std::string page = compare_page(s.complete(), all, false);
+  BOOST_TEST(page.find("predicted, use 8") != page.npos);
+  BOOST_TEST(compare_json(s.complete(), all, false).find("\"predicted\": [") != std::string::npos);
+}
+
+// An episode judged at its end: noise that came after a loss is credited with it, too.
+BOOST_AUTO_TEST_CASE(whole_sequences_credit_noise_with_losses_before_it) {
+  Comparison s = small({"node-perturbation", "weight-perturbation"});
+  s.task = &rnn::task("delayed-copy"), s.steps = 110, s.points = 0;
+  const auto all = compared(s);
+  BOOST_TEST(all[0].credit(2, 5) > 0);
+  BOOST_TEST((all[1].credit.size() == 0 && !all[1].no_credit.empty()));
 }
 
 BOOST_AUTO_TEST_CASE(stochastic_rules_show_their_noise) {

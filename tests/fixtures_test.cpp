@@ -305,7 +305,7 @@ int hold(const std::filesystem::path& path) {
 
 BOOST_AUTO_TEST_CASE(our_copy_of_pytorchs_numbers) {
   int cases = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(__FILE__).parent_path() / "data"))
+  for (const auto& entry : std::filesystem::directory_iterator(tests::data()))
     if (entry.path().extension() == ".json") cases += hold(entry.path());
   BOOST_TEST(cases >= 5);
 }

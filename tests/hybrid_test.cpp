@@ -48,6 +48,19 @@ BOOST_AUTO_TEST_CASE(it_is_the_tape_for_every_block_and_releases_rtrls_steps_blo
   }
 }
 
+// A sequence that is left in the middle of a block leaves nothing behind.
+BOOST_AUTO_TEST_CASE(a_reset_forgets_half_a_block) {
+  const auto net = tests::generic_network(rnn::Activation::tanh, rnn::Loss::squared);
+  const auto sequence = tests::generic_sequence(net, 7);
+  rnn::Options options;
+  options.block = 3;
+  rules::Hybrid<double> rule(net, options);
+  rules::Loop<double> loop(net);
+  for (Index t = 0; t < 4; ++t) loop.advance(rule, sequence.x.col(t), sequence.target.col(t), false);
+  BOOST_TEST(tests::relative(rules::learn(rule, net, sequence).gradient, rnn::bptt(net, sequence).gradient) <
+             tolerance);
+}
+
 BOOST_AUTO_TEST_CASE(a_negative_block_is_refused) {
   const auto net = tests::generic_network(rnn::Activation::tanh, rnn::Loss::squared);
   rnn::Options options;

@@ -236,6 +236,8 @@ BOOST_AUTO_TEST_CASE(e_props_two_forms_and_its_leaky_readout_are_exact_for_the_u
   }
   BOOST_TEST(relative(by_leaky, exact(false, kappa)) < tolerance);
   BOOST_TEST(relative(by_potential, exact(true, 0)) < tolerance);
+  const auto once = rules::learn(leaky, net, sequence).gradient;  // what was low-passed is forgotten, too
+  BOOST_TEST(relative(rules::learn(leaky, net, sequence).gradient, once) < tolerance);
   // and each for the other's units is another number
   rules::EPropPotential<double> other(net);
   BOOST_TEST(relative(recurrent(rules::learn(other, net, sequence).gradient), exact(false, 0)) > 0.05);

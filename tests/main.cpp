@@ -10,6 +10,8 @@ namespace tests {
 
 static bool something_skipped = false;
 
+std::filesystem::path data() { return UNROLL_TEST_DATA; }
+
 std::vector<std::filesystem::path> fixtures(std::string_view prefix) {
   const char* given = std::getenv("UNROLL_FIXTURES");
   const std::filesystem::path folder = given != nullptr && *given != '\0' ? given : UNROLL_FIXTURES;

@@ -92,7 +92,6 @@ void rtrl(Replay replay) {
 
 void kernl(Replay replay) {
   replay.draw_from("zeta");
-  replay.options.sigma = 1;  // the record holds zeta itself
   replay.options.lr = replay.c.at("kernl_lr").get<double>();
   replay.start("A", "A");
   replay.start("gamma", "alpha");

@@ -166,39 +166,48 @@ BOOST_AUTO_TEST_CASE(a_synthesiser_that_is_zero_credits_each_loss_to_its_own_ste
                tolerance);
 }
 
-// One cue, and nine steps later the only loss: what the synthetic gradient knows of it at the first four steps. The
-// network is linear and stays as it is. (With three cues and 1000 sequences: .80 .83 .86 .88 at lambda = 0, .98 at lambda = 1.)
+// One of three cues, and nine steps later the only loss: what the synthetic gradient knows of it at the first four steps,
+// over the last 100 of 1000 sequences. The network is linear, W_rec ~ N(0, 0.9^2 / d), and stays as it is. Published, for a
+// setting that is not told in full: about .53 .51 .26 .41 at lambda = 0, .99 .90 .90 .89 at lambda = 1. Here the means of
+// eight networks are .43 .40 .37 .33 and .98 .96 .91 .84; at lambda = 0 one network alone may have anything up to .77.
+// With ten cues, or W_rec orthogonal, other numbers in the same order.
 BOOST_AUTO_TEST_CASE(on_the_line_lambda_1_sees_further_than_lambda_0) {
-  double alignment[] = {0, 0};
-  for (const int run : {0, 1, 2, 3, 4, 5}) {
-    const int lambda = run % 2;
-    rnn::Random random(2 + static_cast<std::uint64_t>(run) / 2);
-    rnn::Line line(10, 4);
-    auto net = rnn::random_network(10, 30, 2, random);
-    net.activation = Activation::identity;
-    rnn::Options options;
-    options.lambda = lambda, options.lr = 0.03;
-    rules::BpLambda<double> rule(net, options);
-    for (int i = 0; i < 250; ++i) {
-      const auto piece = line.next(i, random);
-      rules::Bptt<double> bptt(net);
-      rules::Loop<double> loop(net), beside(net);
-      rule.reset();
-      Matrix g(30, 4);
-      for (Index t = 1; t <= 10; ++t) {
-        const auto x = piece.sequence.x.col(t - 1), target = piece.sequence.target.col(t - 1);
-        loop.advance(rule, x, target, t == 10, t == 10);
-        beside.advance(bptt, x, target, t == 10, t == 10);
-        if (t <= 4) g.col(t - 1) = rule.synthetic();
+  constexpr Index d = 30, length = 10, looks = 4;
+  constexpr int sequences = 1000, watched = 100, seeds = 8;
+  Vector alignment[] = {Vector::Zero(looks), Vector::Zero(looks)};
+  for (const int lambda : {0, 1})
+    for (int seed = 1; seed <= seeds; ++seed) {
+      rnn::Random random(static_cast<std::uint64_t>(seed));
+      rnn::Line line(length, 3);
+      auto net = rnn::random_network(10, d, 2, random);
+      net.parameters.W_rec = random.normal(d, d, 0.9 / std::sqrt(static_cast<double>(d)));
+      net.activation = Activation::identity;
+      rnn::Options options;
+      options.lambda = lambda;  // lr = 0.01
+      rules::BpLambda<double> rule(net, options);
+      for (int i = 0; i < sequences; ++i) {
+        const auto piece = line.next(i, random);
+        rules::Bptt<double> bptt(net);
+        rules::Loop<double> loop(net), beside(net);
+        rule.reset();
+        Matrix g(d, looks);
+        for (Index t = 1; t <= length; ++t) {
+          const auto x = piece.sequence.x.col(t - 1), target = piece.sequence.target.col(t - 1);
+          loop.advance(rule, x, target, t == length, t == length);
+          beside.advance(bptt, x, target, t == length, t == length);
+          if (t <= looks) g.col(t - 1) = rule.synthetic();
+        }
+        bptt.finish();  // no loss before the last step: dL_{>t}/dh_t = dL/dh_t
+        if (i >= sequences - watched)
+          for (Index t = 0; t < looks; ++t)
+            alignment[lambda](t) += rnn::cosine(g.col(t), bptt.delta().col(t)) / (seeds * watched);
       }
-      bptt.finish();  // no loss before the last step: dL_{>t}/dh_t = dL/dh_t
-      if (i >= 200)
-        for (Index t = 0; t < 4; ++t)
-          alignment[lambda] += g.col(t).normalized().dot(bptt.delta().col(t).normalized()) / 600;
     }
-  }
-  BOOST_TEST((alignment[1] > alignment[0] + 0.1), alignment[0] << " and " << alignment[1]);
-  BOOST_TEST(alignment[1] > 0.6);
+  Vector published(looks);
+  published << 0.99, 0.90, 0.90, 0.89;
+  BOOST_TEST((alignment[1] - published).cwiseAbs().maxCoeff() < 0.08, alignment[1].transpose());
+  published << 0.53, 0.51, 0.26, 0.41;
+  BOOST_TEST((alignment[0] - published).cwiseAbs().maxCoeff() < 0.15, alignment[0].transpose());
 }
 
 // --- DNI -----------------------------------------------------------------------------------------------------------
@@ -282,7 +291,10 @@ BOOST_AUTO_TEST_CASE(layerwise_dni_learns_the_engines_gradients) {
 
   rules::LayerwiseDni<double> dni(layers, Activation::sigmoid, Loss::softmax_ce, 0.3);
   BOOST_TEST(dni.forward(x, target) == loss(Vector(Vector::Zero(11))), boost::test_tools::tolerance(1e-14));
-  for (const std::size_t l : {1u, 2u}) BOOST_TEST(dni.gradient(l).W.isZero(0));  // Theta = 0
+  for (const std::size_t l : {1u, 2u}) BOOST_TEST(dni.gradient(l).W.isZero(0));           // Theta = 0
+  rules::LayerwiseDni<double> by_default(layers, Activation::sigmoid, Loss::softmax_ce);  // lr = 0.01
+  by_default.forward(x, target), by_default.learn();
+  BOOST_TEST(tests::relative(by_default.Theta[1].col(4), 0.01 * layers[2].W.transpose() * by_u.tail(2)) < tolerance);
   BOOST_TEST(tests::relative(dni.gradient(3).b, by_u.tail(2)) < tolerance);
   BOOST_TEST(tests::relative(dni.truth(2), layers[2].W.transpose() * by_u.tail(2)) < tolerance);
   BOOST_TEST(tests::relative(dni.truth(1), layers[1].W.transpose() * by_u.segment(5, 4)) < tolerance);
@@ -373,6 +385,15 @@ BOOST_AUTO_TEST_CASE(decorrelation_is_its_formula_and_decorrelates) {
     R -= 0.01 * C * R;
     one.observe(h);
     BOOST_TEST(tests::relative(one.R(), R) < tolerance);
+  }
+  const Vector h = Vector::LinSpaced(4, 1, 2);  // eps = 1e-4, and R = I, unless given
+  Matrix first = -1e-4 * h * h.transpose();
+  first.diagonal().setOnes();
+  for (const auto& by_default :
+       {rules::Decorrelation<double>(4), rules::Decorrelation<double>(Matrix::Identity(4, 4))}) {
+    auto moved = by_default;
+    moved.observe(h);
+    BOOST_TEST(tests::relative(moved.R(), first) < tolerance);
   }
   const Matrix mix = random.normal(4, 4);
   rules::Decorrelation<double> many(4, 1e-3);

@@ -15,6 +15,22 @@ double silence(const MatrixX<double>& target) { return target.squaredNorm() / 2 
 
 }  // namespace
 
+// Orthogonal, W_in ~ N(0, 1/n), W_out ~ N(0, 1/d): 400 numbers each, so a deviation is known to 4 %. A rotation drawn
+// without favour has a first entry of either sign.
+BOOST_AUTO_TEST_CASE(a_network_begins_as_its_docstring_says) {
+  Random random(3);
+  const auto net = rnn::random_network(20, 20, 20, random), wide = rnn::random_network(4, 100, 4, random);
+  const auto& W = net.parameters.W_rec;
+  BOOST_TEST((W * W.transpose() - MatrixX<double>::Identity(20, 20)).norm() < 1e-13);
+  const auto deviation = [](const MatrixX<double>& m) { return m.norm() / std::sqrt(static_cast<double>(m.size())); };
+  BOOST_TEST(std::abs(deviation(wide.parameters.W_in) - 0.5) < 0.08);
+  BOOST_TEST(std::abs(deviation(wide.parameters.W_out) - 0.1) < 0.016);
+  BOOST_TEST((wide.parameters.b_rec.isZero(0) && wide.parameters.b_out.isZero(0) && wide.h_0.isZero(0)));
+  int positive = 0;
+  for (int i = 0; i < 100; ++i) positive += rnn::random_network(1, 3, 1, random).parameters.W_rec(0, 0) > 0;
+  BOOST_TEST((positive > 30 && positive < 70), positive);  // four standard errors
+}
+
 BOOST_AUTO_TEST_CASE(the_add_task_adds) {
   Random random(5);
   const auto s = rnn::add_task(200, random, {.t1 = 2, .t2 = 5});
@@ -43,6 +59,22 @@ BOOST_AUTO_TEST_CASE(the_floors_of_the_add_task_are_entropies) {
   BOOST_TEST(std::abs(both - 0.4545) < 5e-5);
   BOOST_TEST(std::abs(first - 0.5192) < 5e-5);
   BOOST_TEST(std::abs(entropy(0.625) - 0.6616) < 5e-5);
+}
+
+// The published lags: 6 and 10 at alpha = 1; 5 and 7, each bit held for two steps, else.
+BOOST_AUTO_TEST_CASE(lags_and_holds_follow_alpha) {
+  for (const double alpha : {1., 0.5}) {
+    Random random(5);
+    const auto s = rnn::task("add").make(alpha)->next(60, random).sequence;
+    const Index t1 = alpha == 1 ? 6 : 10, t2 = alpha == 1 ? 10 : 14;  // in steps
+    for (Index t = 14; t < 60; ++t) BOOST_TEST(s.target(0, t) == 0.5 + 0.5 * s.x(0, t - t1) - 0.25 * s.x(0, t - t2));
+    for (const char* name : {"add", "mimic"}) {
+      const auto x = rnn::task(name).make(alpha)->next(60, random).sequence.x.eval();
+      Index changes = 0;
+      for (Index t = 1; t < 60; t += 2) changes += x.col(t) != x.col(t - 1);
+      BOOST_TEST((changes > 0) == (alpha == 1));
+    }
+  }
 }
 
 // In pieces or in one: a stream is one stream, for every task that is one; an episode always has its own length.
@@ -101,6 +133,9 @@ BOOST_AUTO_TEST_CASE(the_flip_flop_holds_the_last_sign) {
     }
   BOOST_TEST(std::abs(s.x.cwiseAbs().mean() - 0.1) < 0.005);  // four standard errors
   BOOST_TEST(std::abs(silence(s.target - s.x) - 3 * 0.9 / 2) < 0.02);
+  const auto x = rnn::FlipFlop().next(20000, random).sequence.x;
+  BOOST_TEST(std::abs(x.cwiseAbs().mean() - 0.05) < 0.004);
+  BOOST_TEST(std::abs(x.mean()) < 0.004);  // either sign
 }
 
 BOOST_AUTO_TEST_CASE(the_sine_turns_with_the_period_it_is_told) {
@@ -119,6 +154,14 @@ BOOST_AUTO_TEST_CASE(the_sine_turns_with_the_period_it_is_told) {
     if (std::abs(std::remainder(turned - want, 2 * std::numbers::pi)) > 1e-12) BOOST_TEST(turned == want);
   }
   BOOST_TEST((periods == std::set<int>{8, 12, 16}));
+  Index starts = 0, stops = 0;
+  for (Index t = 1; t < s.length(); ++t) {
+    stops += s.x(0, t) == 0 && s.x(0, t - 1) == 1;
+    if (s.x(0, t) == 0 || s.x(0, t - 1) == 1) continue;
+    ++starts;
+    BOOST_TEST((std::abs(s.target(0, t) - 0.1) < 1e-15 && std::abs(s.target(1, t)) < 1e-15));  // from the angle 0
+  }
+  BOOST_TEST((starts + stops > 22 && starts + stops < 78), starts + stops);  // 50 +- four standard errors
 }
 
 BOOST_AUTO_TEST_CASE(the_periodic_output_is_murrays) {
@@ -141,6 +184,9 @@ BOOST_AUTO_TEST_CASE(the_line_shows_a_cue_and_asks_at_the_end) {
     BOOST_TEST(std::abs(piece.sequence.target.col(9).norm() - 1) < 1e-15);
     BOOST_TEST(piece.sequence.target.leftCols(9).norm() == 0);
     const double angle = std::atan2(piece.sequence.target(1, 9), piece.sequence.target(0, 9));
+    const double tenth = angle * 10 / (2 * std::numbers::pi);
+    BOOST_TEST(std::abs(tenth - std::round(tenth)) < 1e-12);
+    BOOST_TEST((piece.sequence.x.array() * (1 - piece.sequence.x.array()) == 0).all());
     const auto [at, is_new] = cue.emplace(angle, piece.sequence.x.col(0));
     BOOST_TEST((is_new || at->second == piece.sequence.x.col(0)));
   }
@@ -169,6 +215,13 @@ BOOST_AUTO_TEST_CASE(copy_repeat_repeats_and_its_curriculum_goes_on) {
 
 BOOST_AUTO_TEST_CASE(delayed_copy_says_the_letters_after_the_mark) {
   Random random(2);
+  rnn::VectorX<double> seen = rnn::VectorX<double>::Zero(8);
+  for (int i = 0; i < 20; ++i) {
+    const auto other = rnn::DelayedCopy(4, 3).next(0, random).sequence;
+    BOOST_TEST((other.target.rightCols(4) == other.x.leftCols(4)));
+    seen += other.x.topLeftCorner(8, 4).rowwise().sum();
+  }
+  BOOST_TEST(seen.minCoeff() > 0);  // of 80 letters, each
   const auto s = rnn::DelayedCopy(4, 3).next(0, random).sequence;
   BOOST_TEST(s.length() == 11);
   BOOST_TEST((s.target.rightCols(4) == s.x.leftCols(4)));

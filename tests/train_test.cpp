@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "rules/bptt.h"
+#include "rules/e_bptt.h"
 #include "rules/rtrl.h"
 #include "tests/networks.h"
 
@@ -97,6 +98,53 @@ BOOST_AUTO_TEST_CASE(a_block_ends_and_h_goes_on) {
   BOOST_TEST(tests::relative(flatten(net.parameters), flatten(by_hand.parameters)) < 1e-14);
   training.restart();
   BOOST_TEST((training.loop().h() == net.h_0));
+}
+
+// Between two releases the recurrent weights rest: what was released is not laid on a second time.
+BOOST_AUTO_TEST_CASE(what_is_released_once_moves_the_parameters_once) {
+  auto net = network();
+  const auto s = tests::generic_sequence(net);
+  rnn::Options options;
+  options.truncation = 3;
+  rules::EBptt<double> rule(net, options);
+  rules::Training<rules::EBptt<double>> training(net, rule, rnn::Descent(rate));
+  for (Index t = 1; t <= 7; ++t) {
+    const auto before = net.parameters;
+    training.step(s.x.col(t - 1), s.target.col(t - 1));
+    const auto moved = [&](const auto& block) { return (net.parameters.*block != before.*block); };
+    using P = rnn::Parameters<double>;
+    BOOST_TEST_CONTEXT("t = " << t) {
+      BOOST_TEST(moved(&P::W_rec) == (t % 3 == 0));
+      BOOST_TEST(moved(&P::W_in) == (t % 3 == 0));
+      BOOST_TEST(moved(&P::b_rec) == (t % 3 == 0));
+      BOOST_TEST(moved(&P::W_out));
+    }
+  }
+}
+
+/// Writes down what it is told.
+struct Told {
+  static constexpr rules::Facing facing = rules::Facing::past;
+  std::string told = {};
+  rules::Gradient<double> nothing = {};
+  void reset() { told += 'r'; }
+  const rules::Gradient<double>& observe(const rnn::Transition<double>& t) {
+    told += t.last ? 'L' : 'o';
+    return nothing;
+  }
+  const rules::Gradient<double>& finish() {
+    told += 'f';
+    return nothing;
+  }
+};
+BOOST_AUTO_TEST_CASE(a_rule_is_told_of_beginnings_and_ends) {
+  auto net = network();
+  const auto s = tests::generic_sequence(net);
+  Told rule;
+  rules::Training<Told> training(net, rule, rnn::Descent(rate));
+  for (Index t = 0; t < 5; ++t) training.step(s.x.col(t), s.target.col(t), t == 2);
+  training.restart();
+  BOOST_TEST(rule.told == "rooLfroor");
 }
 
 BOOST_AUTO_TEST_CASE(where_nothing_is_asked_nothing_is_learned) {

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "growth.h"
 #include "pair.h"
 #include "race.h"
 #include "report.h"
@@ -56,11 +57,10 @@ void verify(const Work& work) {
   }
 }
 
-Race raced(std::vector<Race::Lane> lanes, bool quick) {
-  Race race(std::move(lanes), quick ? 5e-4 : 2e-3);
-  const double start = Race::seconds();
-  for (int round = 0; round < 9 || (round < 301 && Race::seconds() - start < (quick ? 1.0 : 10.0)); ++round)
-    race.round();
+Race raced(std::vector<Race::Lane> lanes, bool quick, Clock clock = thread_time) {
+  Race race(std::move(lanes), quick ? 5e-4 : 2e-3, clock);
+  const double start = wall_time(), enough = quick ? 1.0 : 10.0;
+  for (int round = 0; round < 301 && (round < 3 || wall_time() - start < enough); ++round) race.round();
   return race;
 }
 
@@ -101,8 +101,8 @@ void measure(const Work& work, bool quick, std::vector<Row>& rows) {
     if (const auto& memory = subject.tasks.at(work.name).memory) {
       const Memory taken = memory(work.point());
       row.entries = taken.entries;
-      row.bytes = static_cast<double>(taken.recorded) / static_cast<double>(taken.entries);
-      row.bytes_with_adjoint = static_cast<double>(taken.swept) / static_cast<double>(taken.entries);
+      row.recorded = taken.recorded;
+      row.bytes = taken.swept;
     }
     rows.push_back(std::move(row));
   }
@@ -112,10 +112,17 @@ void measure(const Pair& pair, bool quick, std::vector<Row>& rows) {
   pair.verify();
   std::vector<Race::Lane> lanes{{pair.reference, pair.run_reference}, {"unroll", pair.run}};
   for (const auto& [name, run] : pair.peers) lanes.push_back({name, run});
-  const Race race = raced(std::move(lanes), quick);
+  const std::size_t bytes = pair.bytes ? pair.bytes() : 0;
+  const Race race = raced(std::move(lanes), quick, pair.clock);
   for (std::size_t i = 1; i < race.lanes().size(); ++i) {
-    rows.push_back(result(pair.name, race.lanes()[0], race.lanes()[i]));
-    if (i == 1) rows.back().at_most = pair.at_most;
+    Row row = result(pair.name, race.lanes()[0], race.lanes()[i]);
+    row.steps = pair.steps;
+    if (i == 1) {
+      row.at_most = pair.at_most;
+      row.bytes = bytes;
+      row.bytes_at_most = pair.bytes_at_most;
+    }
+    rows.push_back(std::move(row));
   }
 }
 
@@ -165,6 +172,7 @@ int run(int argc, char** argv) {
   if (rows.empty()) return 0;
   const Setting setting = Setting::here();
   print(setting, rows);
+  Growth(rows).print();
   if (!json.empty()) write_json(json, setting, rows);
   return 0;
 }

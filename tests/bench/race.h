@@ -1,6 +1,7 @@
 // Times several lanes in turn, in one process, so that whatever disturbs the machine disturbs all of them alike.
 #pragma once
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -18,6 +19,25 @@ inline double quantile(std::vector<double> sample, double q) {
   return *middle;
 }
 
+/// A clock, in seconds: processor time of this thread (what other programs take in between does not count), that of child
+/// processes that have ended, and the clock on the wall, for work on several threads.
+using Clock = double (*)();
+inline double read(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+inline double thread_time() { return read(CLOCK_THREAD_CPUTIME_ID); }
+inline double wall_time() { return read(CLOCK_MONOTONIC); }
+inline double children_time() {
+  rusage used;
+  getrusage(RUSAGE_CHILDREN, &used);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
 /// Lane 0 is the reference. A round runs, for every other lane, first the reference and then the lane; the round's
 /// ratio is between those two neighbours in time, and the result is the median of the rounds' ratios.
 class Race {
@@ -30,12 +50,15 @@ class Race {
     std::vector<double> seconds{}, ratios{};
   };
 
-  explicit Race(std::vector<Lane> lanes, double turn_seconds) : lanes_(std::move(lanes)) {
+  Race(std::vector<Lane> lanes, double turn_seconds, Clock clock = thread_time)
+      : lanes_(std::move(lanes)), clock_(clock) {
     for (Lane& lane : lanes_) {
       lane.run();
       const double once = time(lane);
       lane.calls = static_cast<std::size_t>(std::clamp(std::ceil(turn_seconds / once), 1.0, 1e6));
-      lane.warm_up = static_cast<std::size_t>(std::clamp(std::ceil(warm_up_seconds / once), 1.0, 1e6));
+      const bool warms_itself = once > 0.1;
+      lane.warm_up =
+          warms_itself ? 0 : static_cast<std::size_t>(std::clamp(std::ceil(warm_up_seconds / once), 1.0, 1e6));
     }
   }
 
@@ -46,32 +69,26 @@ class Race {
     }
   }
 
-  /// Processor time of this thread: what other programs take in between does not count.
-  static double seconds() {
-    timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-  }
-
   const std::vector<Lane>& lanes() const { return lanes_; }
 
  private:
-  static double time(const Lane& lane) {
-    const double start = seconds();
+  double time(const Lane& lane) const {
+    const double start = clock_();
     for (std::size_t i = 0; i < lane.calls; ++i) lane.run();
-    return (seconds() - start) / static_cast<double>(lane.calls);
+    return (clock_() - start) / static_cast<double>(lane.calls);
   }
 
   /// First without the clock: the lane's own memory has to come back into the caches that the others have used. (A tape
   /// of some megabytes needs to be gone over several times before it is as near as if it were alone.)
   static constexpr double warm_up_seconds = 4e-3;
-  static double turn(Lane& lane) {
+  double turn(Lane& lane) const {
     for (std::size_t i = 0; i < lane.warm_up; ++i) lane.run();
     lane.seconds.push_back(time(lane));
     return lane.seconds.back();
   }
 
   std::vector<Lane> lanes_;
+  Clock clock_;
 };
 
 }  // namespace bench

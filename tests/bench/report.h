@@ -20,9 +20,11 @@ struct Row {
   double reference_ns = 0, ns = 0;      // medians
   double ratio = 0, low = 0, high = 0;  // median and quartiles of the rounds' ratios
   std::size_t rounds = 0;
-  double at_most = 0;                        // the ratio's target; 0: none
-  std::size_t entries = 0;                   // of the tape; 0: not known
-  double bytes = 0, bytes_with_adjoint = 0;  // per entry
+  double at_most = 0;  // the ratio's target; 0: none
+  std::size_t bytes = 0,
+              bytes_at_most = 0;          // held at most: a tape and its adjoints, as a rule; 0: not known, no target
+  std::size_t entries = 0, recorded = 0;  // of the tape, where it has an entry an operation; bytes without adjoints
+  std::size_t steps = 0;                  // of a sequence, where its length is what the work is about
 };
 
 struct Setting {
@@ -50,6 +52,17 @@ inline std::string duration(double ns) {
   return fmt::format("{:.1f} ms", ns * 1e-6);
 }
 
+inline std::string megabytes(std::size_t bytes) { return fmt::format("{:.2f} MB", static_cast<double>(bytes) * 1e-6); }
+
+/// "33 + 8", bytes an entry, or what is held in all.
+inline std::string memory(const Row& row) {
+  if (row.entries == 0) {
+    return (row.bytes_at_most > 0 && row.bytes > row.bytes_at_most ? "! " : "") + megabytes(row.bytes);
+  }
+  const double entries = static_cast<double>(row.entries), recorded = static_cast<double>(row.recorded) / entries;
+  return fmt::format("{:.0f} + {:.0f}", recorded, static_cast<double>(row.bytes) / entries - recorded);
+}
+
 /// One line a work: the reference's time, unroll's ratio with its target and spread, then the peers'.
 inline void print(const Setting& setting, const std::vector<Row>& rows) {
   std::vector<std::string> peers;
@@ -66,10 +79,10 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       "Median\n"
       "of the rounds; +- is half of what the middle half of them spans. \"peer\": the fastest peer's time over "
       "unroll's.\n"
-      "Bytes an entry: tape + adjoint.\n\n");
+      "Bytes: of an entry, tape + adjoint; or of all that is held.\n\n");
   fmt::print("{:<{}}{:>10} |{:>8}{:>7}{:>9}", "work", widest, "function", "unroll", "+-", "at most");
   for (const std::string& peer : peers) fmt::print("{:>11}", peer);
-  fmt::print("{:>7}{:>11}\n", "peer", "bytes");
+  fmt::print("{:>7}{:>12}\n", "peer", "bytes");
   for (auto row = rows.begin(); row != rows.end();) {
     const auto end = std::find_if(row, rows.end(), [&](const Row& other) { return other.work != row->work; });
     const auto named = [&](const std::string& name) {
@@ -81,7 +94,7 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       fmt::print("{:>24}", "");
     } else {
       const std::string target =
-          ours->at_most == 0 ? "" : fmt::format("{}{:g}", ours->ratio > ours->at_most ? "! " : "", ours->at_most);
+          ours->at_most == 0 ? "" : fmt::format("{}{:.3g}", ours->ratio > ours->at_most ? "! " : "", ours->at_most);
       fmt::print("{:>8.2f}{:>7.2f}{:>9}", ours->ratio, (ours->high - ours->low) / 2, target);
     }
     double best = 0;
@@ -95,9 +108,7 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       }
     }
     fmt::print("{:>7}", best > 0 && ours != end ? fmt::format("{:.2f}", best / ours->ratio) : "-");
-    if (ours != end && ours->entries > 0) {
-      fmt::print("{:>11}", fmt::format("{:.0f} + {:.0f}", ours->bytes, ours->bytes_with_adjoint - ours->bytes));
-    }
+    if (ours != end && ours->bytes > 0) fmt::print("{:>12}", memory(*ours));
     fmt::print("\n");
     row = end;
   }
@@ -118,15 +129,16 @@ inline void write_json(const std::string& file, const Setting& setting, const st
       fmt::format("{{\n\"date\": {}, \"machine\": {}, \"compiler\": {}, \"flags\": {},\n\"rows\": [\n",
                   quoted(setting.date), quoted(setting.machine), quoted(setting.compiler), quoted(setting.flags));
   for (const Row& row : rows) {
+    const auto or_null = [](const auto& number) {
+      return number == 0 ? "null" : fmt::format("{:.10g}", double(number));
+    };
     text += fmt::format(
         "{{\"work\": {}, \"subject\": {}, \"reference\": {}, \"ratio\": {:.4g}, \"quartiles\": [{:.4g}, {:.4g}], "
-        "\"ns\": {:.6g}, \"reference_ns\": {:.6g}, \"rounds\": {}, \"at_most\": {}, \"entries\": {}, "
-        "\"bytes\": {}, \"bytes_with_adjoint\": {}}}{}\n",
-        quoted(row.work), quoted(row.subject), quoted(row.reference), row.ratio, row.low, row.high, row.ns,
-        row.reference_ns, row.rounds, row.at_most == 0 ? "null" : fmt::format("{:g}", row.at_most),
-        row.entries == 0 ? "null" : fmt::format("{}", row.entries),
-        row.entries == 0 ? "null" : fmt::format("{:.2f}", row.bytes),
-        row.entries == 0 ? "null" : fmt::format("{:.2f}", row.bytes_with_adjoint), &row == &rows.back() ? "" : ",");
+        "\"at_most\": {}, \"ns\": {:.6g}, \"reference_ns\": {:.6g}, \"rounds\": {}, \"bytes\": {}, "
+        "\"bytes_at_most\": {}, \"entries\": {}, \"recorded\": {}, \"steps\": {}}}{}\n",
+        quoted(row.work), quoted(row.subject), quoted(row.reference), row.ratio, row.low, row.high,
+        or_null(row.at_most), row.ns, row.reference_ns, row.rounds, or_null(row.bytes), or_null(row.bytes_at_most),
+        or_null(row.entries), or_null(row.recorded), or_null(row.steps), &row == &rows.back() ? "" : ",");
   }
   text += "]\n}\n";
   std::ofstream out(file);

@@ -6,51 +6,21 @@
 
 #include "hand_bptt.h"
 #include "pair.h"
-#include "rnn/recorded_step.h"
+#include "recorded_bptt.h"
 #include "rnn/task.h"
+#include "vector_peer.h"
 #include "verify.h"
 
 namespace {
 
 using Eigen::Index;
 
-/// unroll's gradient: one tape, cleared between recordings.
-class RecordedBptt {
- public:
-  double operator()(const rnn::Network<double>& net, const rnn::Sequence<double>& sequence,
-                    rnn::Parameters<double>& gradient) {
-    tape_.clear();
-    const auto& [W_rec, W_in, b_rec, W_out, b_out] = net.parameters;
-    const std::tuple theta(input(tape_, W_rec), input(tape_, W_in), input(tape_, b_rec), input(tape_, W_out),
-                           input(tape_, b_out));
-    ad::VarMatrix h = net.h_0;
-    ad::Var loss;
-    for (Index t = 0; t < sequence.length(); ++t) {
-      const auto [h_t, loss_t] = recorded_step(net, theta, h, sequence.x.col(t), sequence.target.col(t));
-      h = h_t;
-      loss = t == 0 ? loss_t : ad::Var(loss + loss_t);
-    }
-    tape_.reverse(loss);
-    const auto read = [&](auto& to, const ad::VarMatrix& from) { to = adjoint(tape_, from); };
-    read(gradient.W_rec, std::get<0>(theta));
-    read(gradient.W_in, std::get<1>(theta));
-    read(gradient.b_rec, std::get<2>(theta));
-    read(gradient.W_out, std::get<3>(theta));
-    read(gradient.b_out, std::get<4>(theta));
-    return loss.value();
-  }
-  std::size_t bytes() const { return tape_.bytes(); }
-
- private:
-  ad::Tape tape_;
-};
-
 /// What is differentiated, and those who do it.
 struct Bout {
   rnn::Network<double> net;
   rnn::Sequence<double> sequence;
   rnn::Parameters<double> gradient;
-  RecordedBptt recorded;
+  bench::RecordedBptt recorded;
   bench::HandBptt<bench::PacketTanh> by_hand;
   bench::HandBptt<bench::EigenTanh> by_hand_with_eigens_tanh;
 
@@ -72,7 +42,7 @@ struct Bout {
           unflatten(net.parameters, Eigen::Map<const rnn::VectorX<double>>(x.data(), static_cast<Index>(x.size())));
       return run(moved, sequence).loss;
     };
-    const auto result = [&](auto& by) {
+    const auto result = [&](auto&& by) {
       by(net, sequence, gradient);
       const rnn::VectorX<double> all = flatten(gradient);
       return std::vector<double>(all.begin(), all.end());
@@ -80,6 +50,8 @@ struct Bout {
     const std::vector<double> expected = result(by_hand);
     bench::verify_gradient("BPTT by hand", at, {flat.begin(), flat.end()}, expected, 200);
     bench::verify_equal("unroll", result(recorded), "by hand", expected);
+    for (const bench::VectorPeer& peer : bench::vector_peers())
+      bench::verify_equal(peer.name, result(peer.run), "by hand", expected);
     bench::verify_equal("by hand, Eigen's tanh", result(by_hand_with_eigens_tanh), "by hand", expected);
   }
 };
@@ -92,9 +64,13 @@ bool add(Index d, Index n, Index m, double at_most) {
     pair.run_reference = [bout] { bout->by_hand(bout->net, bout->sequence, bout->gradient); };
     pair.run = [bout] { bout->recorded(bout->net, bout->sequence, bout->gradient); };
     pair.verify = [bout] { bout->verify(); };
+    pair.bytes = [bout] { return bout->recorded.bytes(); };
     if (eigens_tanh) {
       pair.name += ", Eigen's tanh", pair.reference += ", Eigen's tanh", pair.at_most = 1;
       pair.run_reference = [bout] { bout->by_hand_with_eigens_tanh(bout->net, bout->sequence, bout->gradient); };
+    } else {
+      for (const bench::VectorPeer& peer : bench::vector_peers())
+        pair.peers.emplace_back(peer.name, [bout, &peer] { peer.run(bout->net, bout->sequence, bout->gradient); });
     }
     return pair;
   };

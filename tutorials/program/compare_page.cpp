@@ -170,15 +170,22 @@ std::string table(const Comparison& s, const std::vector<Compared>& all) {
   return t + "</tbody></table></div>\n";
 }
 
-/// Rows are losses at t, columns uses of the weights at s; darker is larger.
+/// Rows are losses at t, columns uses of the weights at s; darker is larger. What is predicted has a row of its own.
 std::string matrix(const Compared& c) {
   const Eigen::Index n = c.credit.rows();
   const double size = n > 12 ? 14 : 22, left = 30, top = 34;
   const auto at = [&](Eigen::Index i) { return static_cast<double>(i); };
-  std::string s = fmt::format(R"(<svg viewBox="0 0 {0:.0f} {1:.0f}" role="img" aria-label="credit matrix of {2}">)",
-                              left + size * at(n) + 12, top + size * at(n) + 10, c.rule);
+  std::string s =
+      fmt::format(R"(<svg viewBox="0 0 {0:.0f} {1:.0f}" role="img" aria-label="credit matrix of {2}">)",
+                  left + size * at(n) + 12, top + size * at(n + (c.predicted.size() != 0 ? 2 : 0)) + 10, c.rule);
   s += fmt::format(R"(<text x="{}" y="13">s: use of the weights</text><text x="4" y="{}">t</text>)", left, top - 6);
-  const double largest = c.credit.maxCoeff();
+  const double largest = std::max(c.credit.maxCoeff(), c.predicted.size() != 0 ? c.predicted.maxCoeff() : 0);
+  const auto square = [&](Eigen::Index row, Eigen::Index column, double x, const std::string& title) {
+    const auto gray = std::lround(255 - 225 * (largest > 0 ? std::sqrt(x / largest) : 0));
+    s += fmt::format(
+        R"svg(<rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" fill="rgb({},{},{})" stroke="#111" stroke-width=".5"><title>{}: {:.3g}</title></rect>)svg",
+        left + size * at(column), top + size * at(row), size, size, gray, gray, gray, title, x);
+  };
   for (Eigen::Index t = 0; t < n; ++t) {
     if (n <= 12 || t % 5 == 4 || t == 0) {
       s += fmt::format(R"(<text x="{:.0f}" y="{:.0f}" text-anchor="end">{}</text>)", left - 6,
@@ -186,14 +193,11 @@ std::string matrix(const Compared& c) {
       s += fmt::format(R"(<text x="{:.0f}" y="{:.0f}" text-anchor="middle">{}</text>)", left + size * (at(t) + 0.5),
                        top - 6, t + 1);
     }
-    for (Eigen::Index u = 0; u <= t; ++u) {
-      const double x = c.credit(t, u);
-      const auto gray = std::lround(255 - 225 * (largest > 0 ? std::sqrt(x / largest) : 0));
-      s += fmt::format(
-          R"svg(<rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" fill="rgb({},{},{})" stroke="#111" stroke-width=".5"><title>loss {}, use {}: {:.3g}</title></rect>)svg",
-          left + size * at(u), top + size * at(t), size, size, gray, gray, gray, t + 1, u + 1, x);
-    }
+    for (Eigen::Index u = 0; u < n; ++u)
+      if (u <= t || c.credit(t, u) > 0) square(t, u, c.credit(t, u), fmt::format("loss {}, use {}", t + 1, u + 1));
   }
+  for (Eigen::Index u = 0; u < c.predicted.size(); ++u)
+    square(n + 1, u, c.predicted(u), fmt::format("predicted, use {}", u + 1));
   return s + "</svg>";
 }
 
@@ -265,8 +269,10 @@ std::string compare_page(const Comparison& s, const std::vector<Compared>& all, 
       "<h2>Credit</h2>\n<p>How much of the loss at t (row) each rule hands to the use of the weights at s (column): "
       "the size "
       "of its dL<sub>t</sub>/dθ<sub>s</sub>, on the first seed’s network as it ended. Darker is larger; the present "
-      "changes "
-      "no past.</p>\n<div class=\"many\">\n";
+      "changes no past, and where a rule has something above the diagonal it credits noise with losses before it. A "
+      "row "
+      "apart is what a rule predicts at s: dni and dni-b all losses from s on, bp-lambda those after s. Of "
+      "rules with noise on their units, only W<sub>rec</sub>’s part.</p>\n<div class=\"many\">\n";
   for (const Compared& c : all) {
     if (c.credit.size() != 0)
       page += fmt::format("<figure>{}<figcaption>{}{}</figcaption></figure>\n", matrix(c), c.rule,

@@ -130,7 +130,8 @@ std::string compare_json(const Comparison& s, const std::vector<Compared>& all, 
         text += (from == 0 ? "" : ", ") + json(c.credit(t, from));
       text += "]";
     }
-    text += "] }";
+    text += fmt::format("],\n      \"predicted\": {} }}",
+                        json(std::vector<double>(c.predicted.begin(), c.predicted.end())));
   }
   return text + "\n  ]\n}\n";
 }

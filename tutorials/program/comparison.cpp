@@ -238,11 +238,43 @@ struct Start {
 
 rnn::Random data_of(int seed) { return rnn::Random(static_cast<std::uint64_t>(2 * seed + 1)); }
 
-/// The network where a run stopped, with what comes next.
+/// What is left of a run: the network where it stopped, what comes next, and what its rule makes of that.
 struct End {
   rnn::Network<double> net;
   rnn::Piece next;
+  MatrixX<double> credit;     // of a rule that predicts; the others' is made from the network
+  VectorX<double> predicted;  // of a rule that predicts
 };
+
+/// How much of a sequence a credit matrix shows: long enough to see where a truncation cuts.
+Index shown(const Comparison& s, const rnn::Sequence<double>& sequence) {
+  return std::min<Index>({s.units > 40 ? 10 : s.truncation + 4, 20, sequence.length()});
+}
+bool predicts(const std::string& id) {
+  const rules::Facts& facts = facts_of(id);
+  return facts.facing == Facing::future && facts.form == rules::Form::numerical;
+}
+/// A rule that predicts sees no later loss by itself. Its credit is what it learned to say at each s, and, of bp-lambda,
+/// the loss of that very step.
+void show_prediction(const std::string& id, Rule& rule, const Comparison& s, const MatrixX<double>& feedback,
+                     End& end) {
+  const auto& [x, target] = end.next.sequence;
+  const Index length = shown(s, end.next.sequence), k = end.net.d() + end.net.n();
+  const auto own = rules::make_rule("e-bptt", end.net, rnn::Options{.truncation = 1});  // diag(q_s) M_s
+  rules::Loop<double> loop(end.net, feedback), beside(end.net, feedback);
+  rule.reset(), own->reset();
+  end.credit.setZero(length, length), end.predicted.setZero(length);
+  for (Index t = 0; t < length; ++t) {
+    const bool asked = t + 1 >= end.next.asked_from, last = s.task->episodes && t + 1 == x.cols();
+    MatrixX<double> g = loop.advance(rule, x.col(t), target.col(t), last, asked).leftCols(k);
+    if (id == "bp-lambda") {
+      const MatrixX<double> now = beside.advance(*own, x.col(t), target.col(t), last, asked).leftCols(k);
+      end.credit(t, t) = now.norm();
+      g -= now;
+    }
+    end.predicted(t) = g.norm();
+  }
+}
 
 /// One rule with one seed. `more` is told how many steps were done.
 End run(const std::string& id, const Comparison& s, int seed, Course& course, const std::function<void(Index)>& more,
@@ -333,7 +365,9 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
   if (timed > 0) course.seconds_a_step = seconds / static_cast<double>(timed);
   if (feedback.size() != 0) course.feedback = cosine(feedback, net.parameters.W_out);
   if (!episodes) net.h_0 = training.loop().h();
-  return {net, task->next(2 * s.task->length, random)};
+  End end{net, task->next(2 * s.task->length, random), {}, {}};
+  if (predicts(id) && !course.diverged && !stop) show_prediction(id, other ? *other : *trains, s, feedback, end);
+  return end;
 }
 
 /// How far one sample of a stochastic rule is from its mean, over the exact gradient's norm, at fixed weights.
@@ -357,20 +391,20 @@ double deviation(const std::string& id, const Comparison& s, const End& end, con
 }
 
 /// The blocks dL_t/dtheta_s as the rule has them, by W_rec and W_in: only the error of time t is shown to it, and only the
-/// presynaptic activity of time s. Nothing if the rule is not linear in both.
+/// presynaptic activity of time s, in which it is linear. Where a rule feels the losses by noise on its units, only the loss
+/// of time t is asked for, and x, which its noisy copy needs, is left alone: these blocks are by W_rec.
 MatrixX<double> credit(const std::string& id, const Comparison& s, const End& end, const MatrixX<double>& feedback) {
   const auto& sequence = end.next.sequence;
   const auto& net = end.net;
-  const Index d = net.d(), k = d + net.n();
-  // long enough to see where a truncation cuts
-  const Index length = std::min<Index>({d > 40 ? 10 : s.truncation + 4, 20, sequence.length()});
+  const bool feels = id == "node-perturbation" || id == "activity-perturbation";
+  const Index d = net.d(), k = feels ? d : d + net.n(), length = shown(s, sequence);
   const rnn::Run<double> r = rnn::run(net, sequence);
   rnn::Options options = options_for(id, s, feedback, 0);
   if (id == "kernl") options.lr = 0;  // its kernel as it starts
   const MatrixX<double>& back = feedback.size() != 0 ? feedback : net.parameters.W_out;
   MatrixX<double> sizes = MatrixX<double>::Zero(length, length);
   for (Index t = 0; t < length; ++t)
-    for (Index from = 0; from <= t; ++from) {
+    for (Index from = 0; from < (feels ? length : t + 1); ++from) {  // noise may be credited with losses before it
       const auto rule = rules::make_rule(id, net, options);
       rule->reset();
       MatrixX<double> sum = MatrixX<double>::Zero(d, k);
@@ -382,11 +416,13 @@ MatrixX<double> credit(const std::string& id, const Comparison& s, const End& en
         const VectorX<double> slope = rules::slope(net.activation, net.alpha, u, f), target = sequence.target.col(now);
         VectorX<double> h_before = r.h.col(now), x = sequence.x.col(now), v = r.v.col(now);
         VectorX<double> e = rules::output_error(net.loss, v, target);
-        if (now != from) h_before.setZero(), x.setZero();
-        if (now != t || t + 1 < end.next.asked_from) e.setZero();
+        if (now != from) h_before.setZero();
+        if (now != from && !feels) x.setZero();
+        const bool asked = now == t && t + 1 >= end.next.asked_from;
+        if (!asked) e.setZero();
         const VectorX<double> q = back.transpose() * e, h = r.h.col(now + 1);
         take(rule->observe(
-            {h_before, x, u, h, slope, net.parameters.W_rec, net.alpha, q, e, target, now + 1 == length}));
+            {h_before, x, u, h, slope, net.parameters.W_rec, net.alpha, q, e, target, now + 1 == length, asked}));
       }
       take(rule->finish());
       sizes(t, from) = sum.norm();
@@ -396,11 +432,8 @@ MatrixX<double> credit(const std::string& id, const Comparison& s, const End& en
 
 /// Why a rule has no credit matrix; empty if it has one.
 std::string why_no_credit(const std::string& id) {
-  const rules::Facts& facts = facts_of(id);
   if (id == "readout") return "it gives no credit to the recurrent weights";
-  if (facts.facing == Facing::future && facts.form == rules::Form::numerical)
-    return "it predicts the sum over all later losses, and never sees them apart";
-  if (id.find("perturbation") != id.npos) return "it feels the losses only through noise of its own";
+  if (id == "weight-perturbation") return "it tries the weights themselves, not their single uses";
   return "";
 }
 
@@ -467,7 +500,7 @@ std::vector<Compared> compare(const Comparison& given, const std::function<void(
   const Comparison s = given.complete();
   const auto seeds = static_cast<std::size_t>(s.seeds);
   std::vector<Compared> all;
-  for (const std::string& id : s.rules) all.push_back({id, std::vector<Course>(seeds), {}, why_no_credit(id)});
+  for (const std::string& id : s.rules) all.push_back({id, std::vector<Course>(seeds), {}, {}, why_no_credit(id)});
 
   std::mutex one_at_a_time;
   const double total = static_cast<double>(s.steps) * static_cast<double>(s.rules.size() * seeds);
@@ -490,7 +523,9 @@ std::vector<Compared> compare(const Comparison& given, const std::function<void(
     const MatrixX<double> feedback = Start(s, seed).feedback(compared.rule, s);
     if (facts_of(compared.rule).randomness == rules::Randomness::stochastic)
       compared.courses[which].noise = deviation(compared.rule, s, end, feedback);
-    if (which == 0 && compared.no_credit.empty()) compared.credit = credit(compared.rule, s, end, feedback);
+    if (which != 0 || !compared.no_credit.empty()) return;
+    compared.credit = predicts(compared.rule) ? end.credit : credit(compared.rule, s, end, feedback);
+    compared.predicted = end.predicted;
   });
   return all;
 }

@@ -62,8 +62,10 @@ struct Course {
 struct Compared {
   std::string rule;
   std::vector<Course> courses;
-  rnn::MatrixX<double> credit;  // of the first seed's network in the end: |dL_t/dtheta_s| as the rule has it, T x T
-  std::string no_credit;        // why there is none
+  // Of the first seed's network in the end. Rules that try noise are seen by W_rec alone, others by W_rec and W_in.
+  rnn::MatrixX<double> credit;     // |dL_t/dtheta_s| as the rule has it, T x T
+  rnn::VectorX<double> predicted;  // T, of rules that predict: at s, what is taken for later losses; of dni, for all
+  std::string no_credit;           // why there is none
 };
 
 /// The mean over all courses that have the number, and the standard error of that mean (NaN for fewer than two).

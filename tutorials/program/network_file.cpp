@@ -22,6 +22,9 @@ const std::set<std::string> fields = {"alpha", "activation", "loss",     "W_in",
                                       "W_out", "b_out",      "h_0",      "x",        "target", "options",
                                       "draws", "state",      "gradient", "per_step", "delta"};
 
+/// What some rule can be started from; its docstring says what.
+const std::set<std::string> states = {"A", "B", "E", "Gamma", "Jt", "Omega", "Theta", "Thetabar", "gamma", "zeta"};
+
 class Reader {
  public:
   Reader(std::string name, const Json& json) : name_(std::move(name)), json_(json) {}
@@ -221,6 +224,7 @@ class Reader {
   void read_state(const Json& given, std::map<std::string, MatrixX<double>>& state) const {
     if (!given.is_object()) fail("state must be an object, not {}", what(given));
     for (const auto& [key, j] : given.items()) {
+      if (!states.count(key)) fail("state has an unknown field \"{}\"; the fields are {}", key, fmt::join(states, ", "));
       const std::string at = "state." + key;
       if (j.is_number())
         state[key] = MatrixX<double>::Constant(1, 1, j.get<double>());
