@@ -165,11 +165,15 @@ class Variable {
   template <bool minus>
   [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
+    Cursor<T>& t = tape();
+    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) == 0 && t.has_room()) [[likely]] {
+      t.tape->store_.addend.push_back(id_of(wk));
+      return multiply_add<minus>(w, x, id_of(xk), z, id_of(zk), adds_another);
+    }
     const Where where{file, line};
     if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
       return chain<row::mul_>(Variable(x, xk), Variable(z, zk), where);
     const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
-    Cursor<T>& t = tape();
     if (!t.has_room()) t.make_room(where);
     const bool before = c + 1 == t.size();
     if (!before) t.tape->store_.addend.push_back(c);
