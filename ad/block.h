@@ -18,13 +18,15 @@ template <class T>
 class TapeOf;
 class Seeds;
 
-/// Tangents in several directions: direction k of variable i is data[k * stride + i].
+/// Tangents in several directions at once. Those of the n variables of a block, or of one variable, are a matrix with a row
+/// for each variable and a column for each direction, column by column.
 template <class T>
 struct Panel {
   T* data;
-  std::size_t stride;
-  Id count;
-  const Seeds* seeds = nullptr;  // if any, they say how the first variables move: those have no place in data
+  Id origin, directions;
+  const Seeds* seeds = nullptr;  // if any, they say how the variables before origin move: those have no place in data
+
+  T* of(Id first) const { return data + std::size_t{first - origin} * directions; }
 };
 
 /// A run of variables, or of plain numbers, in the shape of a matrix, column by column. Two words, so that it is handed over

@@ -124,6 +124,7 @@ template <int least, class T, class F>
     strips.template operator()<32>();
   }
   strips.template operator()<16>();
+  if (i == rows) return i;
   strips.template operator()<8>();
   strips.template operator()<4>();
   strips.template operator()<2>();
@@ -148,18 +149,15 @@ void add_product(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
     by_strips<1, T>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
 }
 
-/// n packs, n = 2, 4 or 8, to one pack: the sums of each n numbers that follow each other.
+/// n packs, n = 2, 4 or 8, to the first of them: the sums of each n numbers that follow each other.
 template <int n>
-[[gnu::always_inline]] inline Pack<8> fold(const Pack<8> (&all)[n]) {
-  if constexpr (n == 1) {
-    return all[0];
-  } else {
-    Pack<8> half[n / 2];
+[[gnu::always_inline]] inline void fold(Pack<8>* all) {
+  if constexpr (n > 1) {
 #pragma GCC unroll 4
     for (int k = 0; k < n / 2; ++k)
-      half[k] = __builtin_shufflevector(all[2 * k], all[2 * k + 1], 0, 2, 4, 6, 8, 10, 12, 14) +
-                __builtin_shufflevector(all[2 * k], all[2 * k + 1], 1, 3, 5, 7, 9, 11, 13, 15);
-    return fold(half);
+      all[k] = __builtin_shufflevector(all[2 * k], all[2 * k + 1], 0, 2, 4, 6, 8, 10, 12, 14) +
+               __builtin_shufflevector(all[2 * k], all[2 * k + 1], 1, 3, 5, 7, 9, 11, 13, 15);
+    fold<n / 2>(all);
   }
 }
 
@@ -189,7 +187,8 @@ void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
       }
       sum[c] = even + odd;
     }
-    pack<8>(y + j) += s * fold(sum);
+    fold<8>(sum);
+    pack<8>(y + j) += s * sum[0];
   }
   for (; j < cols; ++j, A += rows) y[j] += s * dot(A, x, R > 0 ? R : rows);
 }
@@ -201,7 +200,8 @@ void add_short_columns(T* y, const T* A, Index cols, const T* x, T s) {
   for (; j + 8 <= cols; j += 8) {
     Pack<8> product[R];
     for (int k = 0; k < R; ++k) product[k] = X * pack<8>(A + j * R + 8 * k);
-    pack<8>(y + j) += s * fold(product);
+    fold<R>(product);
+    pack<8>(y + j) += s * product[0];
   }
   for (; j < cols; ++j) y[j] += s * dot(A + j * R, x, R);
 }

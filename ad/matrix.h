@@ -193,8 +193,8 @@ bool any(const auto& d) {
 }
 
 /// The sweeps over one block. R knows, of operand k: pull(c, k, g, a) adds to its adjoint a what the result's adjoint g
-/// makes of it; push(c, k, dx, dy) adds to the result's tangents dy what its tangents dx make of them. Where a derivative
-/// is zero as a whole nothing flows, whatever the partials are.
+/// makes of it; push(c, k, dx, dy) adds to the result's tangents dy what its tangents dx make of them, or sets them to it.
+/// Where a derivative is zero as a whole nothing flows, whatever the partials are.
 template <class R>
 struct Rule {
   static void pullback(const Tape& t, const Block& b, double* adjoint, Waiting<double>*& waiting) {
@@ -209,22 +209,25 @@ struct Rule {
   }
   static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
     const Call c{t, b};
-    const Eigen::OuterStride<> stride(static_cast<Index>(d.stride));
-    Columns dy(d.data + b.first, c.size(), d.count, stride);
-    constexpr bool one_by_one = requires { &R::template push_one_by_one<Call, Columns>; };
-    for (Id k = 0; k < b.operands; ++k) {
-      const BlockOperand& q = c.q[k];
-      if (q.plain()) continue;
-      const Moves dx = d.seeds ? d.seeds->moves(d, q.first(), c.size(k), !one_by_one)
-                               : Moves{.tangents = {d.data + q.first(), c.size(k), d.count, stride}};
-      if (!dx.at_all) continue;
-      if constexpr (one_by_one)
-        if (dx.one_by_one) {
-          R::push_one_by_one(c, k, dx.column, dy);
-          continue;
-        }
-      if (any(dx.tangents)) R::push(c, k, dx.tangents, dy);
+    Columns dy(d.of(b.first), c.size(), d.directions, Eigen::OuterStride<>(c.size()));
+    bool set = d.seeds != nullptr;  // else it comes on top of what is there
+    if constexpr (requires { R::push_all(c, d, dy, set); }) {
+      R::push_all(c, d, dy, set);
+    } else {
+      constexpr bool can_set = requires(Moves m) { R::push(c, 0, m.tangents, dy, set); };
+      if (!can_set && set) dy.setZero();
+      for (Id k = 0; k < b.operands; ++k) {
+        if (c.q[k].plain()) continue;
+        const Moves dx = moves(t, d, c.q[k].first(), c.size(k), true);
+        if (!dx.at_all || !any(dx.tangents)) continue;
+        if constexpr (can_set)
+          R::push(c, k, dx.tangents, dy, std::exchange(set, false));
+        else
+          R::push(c, k, dx.tangents, dy);
+      }
+      set = can_set && set;
     }
+    if (set) dy.setZero();
   }
   static constexpr Block::Rule rule{R::name, pullback, pushforward};
 };
@@ -437,50 +440,94 @@ struct Linear {
     for (Index k = 0; k < 2 * products; k += 2) add_product(c, y, c.q[k], c.q[k].transposed(), c.x(k + 1));
   }
 
-  static void pull_all(const auto& c, const double* g, double* adjoint, Waiting<double>*& waiting) {
-    const BlockOperand* q = c.q;
-    for (Id k = 0; k < c.b.extra; ++k, q += 2) {
-      const BlockOperand &W = q[0], &X = q[1];
-      if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
-      if (W.plain()) continue;
-      const double *left = g, *right = M::data(c.t, X);
-      if (W.transposed()) std::swap(left, right);
-      if (W.rows() > 1 && W.cols() > 1)
-        uses(waiting).take(W, left, right, c.cols());
-      else
-        add_outer(adjoint + W.first(), W, left, right, c.cols());
-    }
-    for (const BlockOperand* const end = c.q + c.b.operands; q != end; ++q) {
-      if (q->plain()) continue;
-      const bool once = q->cols() == c.b.cols;
-      for (Index j = 0, n = once ? c.size() : c.rows(); j < (once ? 1 : c.cols()); ++j)
-        kernels::add(adjoint + q->first(), q->s, g + j * n, n);
-    }
+  [[gnu::always_inline]] static void pull_all(const auto& c, const double* g, double* adjoint,
+                                              Waiting<double>*& waiting) {
+    const BlockOperand *q = c.q, *const summands = q + 2 * c.b.extra, *const end = c.q + c.b.operands;
+    for (; q != summands; q += 2) pull_product(c, q[0], q[1], g, adjoint, waiting);
+    for (; q != end; ++q)
+      if (!q->plain()) pull_summand(*q, g, c.b.rows, c.b.cols, adjoint + q->first());
+  }
+  static void pull_product(const auto& c, const BlockOperand& W, const BlockOperand& X, const double* g,
+                           double* adjoint, Waiting<double>*& waiting) {
+    if (!X.plain()) add_product(c, adjoint + X.first(), W, !W.transposed(), g);
+    if (W.plain()) return;
+    const double *left = g, *right = M::data(c.t, X);
+    if (W.transposed()) std::swap(left, right);
+    if (W.rows() > 1 && W.cols() > 1)
+      uses(waiting).take(W, left, right, c.cols());
+    else
+      add_outer(adjoint + W.first(), W, left, right, c.cols());
+  }
+  static void pull_summand(const BlockOperand& z, const double* g, Index rows, Index cols, double* a) {
+    if (z.cols() == cols) return kernels::add(a, z.s, g, rows * cols);
+    for (Index j = 0; j < cols; ++j) kernels::add(a, z.s, g + j * rows, rows);
   }
 
-  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
-    const BlockOperand &q = c.q[k], &W = c.q[k - k % 2];
-    if (!in_product(c, k)) {
-      for (Index i = 0; i < dy.rows(); i += dx.rows()) dy.middleRows(i, dx.rows()) += q.s * dx;
-    } else if (k % 2 == 1 && c.cols() == 1) {  // all directions at once
-      if (W.transposed())
-        dy.noalias() += W.s * (c.X(k - 1).transpose() * dx);
+  /// First what moves as a whole through large products, then the rest.
+  static void push_all(const auto& c, const Panel<double>& d, auto& dy, bool& set) {
+    const auto of = [&](Id k) {
+      return c.q[k].plain() ? Moves{.at_all = false} : moves(c.t, d, c.q[k].first(), c.size(k), false);
+    };
+    for (Id k = 1; k < 2 * c.b.extra; k += 2)
+      if (const Moves dX = of(k); dX.at_all && !dX.one_by_one && any(dX.tangents))
+        push_right(c, c.q[k - 1], dX.tangents, dy, std::exchange(set, false));
+    for (Id k = 0; k < c.b.operands; ++k) {
+      const bool left = in_product(c, k) && k % 2 == 0, right = in_product(c, k) && k % 2 == 1;
+      const Moves dx = of(k);
+      if (!dx.at_all || (right && !dx.one_by_one) || (!dx.one_by_one && !any(dx.tangents))) continue;
+      if (set && (dx.one_by_one || left)) dy.setZero(), set = false;
+      if (dx.one_by_one)
+        push_one_by_one(c, k, dx.column, dy);
+      else if (left)
+        push_left(c, c.q[k], c.X(k + 1), dx.tangents, dy);
       else
-        dy.noalias() += W.s * (c.X(k - 1) * dx);
-    } else {
-      for (Index d = 0; d < dy.cols(); ++d) {
-        auto dY = dy.col(d).reshaped(c.rows(), c.cols());
-        if (k % 2 == 1) {
-          add_product(c, column(dy, d), W, W.transposed(), column(dx, d));
-        } else {
-          const auto dW = dx.col(d).reshaped(q.rows(), q.cols());
-          if (W.transposed())
-            dY.noalias() += W.s * (dW.transpose() * c.X(k + 1));
-          else
-            dY.noalias() += W.s * (dW * c.X(k + 1));
-        }
-      }
+        push_summand(c.q[k].s, dx.tangents, dy, std::exchange(set, false));
     }
+  }
+  /// dY += s W dX
+  static void push_right(const auto& c, const BlockOperand& W, const Moves::Columns& dX, auto& dy, bool set) {
+    const bool contiguous = dX.outerStride() == dX.rows();
+    if (c.cols() == 1 && W.rows() == 1 && !W.transposed() && contiguous) {
+      if (set) dy.setZero();
+      kernels::add_transposed_product<double>(dy.data(), dX.data(), dX.rows(), dX.cols(), M::data(c.t, W), W.s);
+    } else if (c.cols() == 1) {  // all directions at once
+      const M::ConstMap A = M::values(c.t, W);
+      if (W.transposed())
+        multiply(dy, A.transpose(), dX, W.s, set);
+      else
+        multiply(dy, A, dX, W.s, set);
+    } else {
+      if (set) dy.setZero();
+      for (Index j = 0; j < dy.cols(); ++j) add_product(c, column(dy, j), W, W.transposed(), column(dX, j));
+    }
+  }
+  static void multiply(auto& dy, const auto& A, const Moves::Columns& dX, double s, bool set) {
+    if (set && s == 1)
+      dy.noalias() = A * dX;
+    else if (set)
+      dy.noalias() = s * (A * dX);
+    else
+      dy.noalias() += s * (A * dX);
+  }
+  /// dY += s dW X
+  static void push_left(const auto& c, const BlockOperand& W, const M::ConstMap& X, const Moves::Columns& dW,
+                        auto& dy) {
+    for (Index j = 0; j < dy.cols(); ++j) {
+      auto dY = dy.col(j).reshaped(c.rows(), c.cols());
+      const auto dW_j = dW.col(j).reshaped(W.rows(), W.cols());
+      if (W.transposed())
+        dY.noalias() += W.s * (dW_j.transpose() * X);
+      else
+        dY.noalias() += W.s * (dW_j * X);
+    }
+  }
+  /// dY += s dz; one column is added to each
+  static void push_summand(double s, const Moves::Columns& dz, auto& dy, bool set) {
+    const bool whole = dz.outerStride() == dy.rows();  // then all columns are one
+    const Index n = whole ? dy.size() : dz.rows();
+    for (Index j = 0; j < (whole ? 1 : dy.cols()); ++j)
+      for (Index i = 0; i < (whole ? n : dy.rows()); i += n)
+        (set ? kernels::set : kernels::add)(column(dy, j) + i, s, column(dz, j), n);
   }
   /// Element e = (i, j) of operand k moves alone in direction column + e: then so does one row or column of Y, or one
   /// element.
@@ -584,24 +631,35 @@ struct Elementwise {
     else
       each(c, [&](Index i, Index j, Index k) { a[k] += flow(partial(1, x[j], z[k], y[i]), g[i]); });
   }
-  static void pull_each(Index n, const double* __restrict x, const double* __restrict y, const double* __restrict g,
-                        double* __restrict a) {
-    for (Index i = 0; i < n; ++i) a[i] += flow(partial(0, x[i], 0, y[i]), g[i]);
+  static void pull_each(Index n, const double* x, const double* y, const double* g, double* a) {
+    kernels::by_packs(n, [=]<int N>(Index i) {
+      double p[N];
+      for (int k = 0; k < N; ++k) p[k] = partial(0, x[i + k], 0, y[i + k]);
+      add_flow(N, p, g + i, a + i);
+    });
   }
-  static void push(const auto& c, Index operand, const auto& dx, auto& dy) {
+  static void push(const auto& c, Index operand, const auto& dx, auto& dy, bool set) {
     const double *x = c.x(0), *z = c.x(of_two), *y = c.y();
     static thread_local Array<double> partials;
     partials.resize(static_cast<std::size_t>(c.size()));
-    double* p = partials.data();
+    double* const p = partials.data();
     each(c, [&](Index i, Index j, Index k) { p[i] = partial(operand, x[j], z[k], y[i]); });
-    for (Index d = 0, s = repeated(c, operand) ? 0 : 1; d < dy.cols(); ++d) {
-      const double* from = column(dx, d);
-      double* __restrict to = column(dy, d);
-      if (s == 1)
-        for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[i]);
-      else
+    if (set) dy.setZero();
+    for (Index d = 0; d < dy.cols(); ++d) {
+      const double* const from = column(dx, d);
+      double* const to = column(dy, d);
+      if (repeated(c, operand))
         for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[0]);
+      else
+        add_flow(c.size(), p, from, to);
     }
+  }
+  /// to += flow(p, from)
+  static void add_flow(Index n, const double* p, const double* from, double* to) {
+    kernels::by_packs(n, [=]<int N>(Index i) {
+      const kernels::Pack<N> P = kernels::pack<N>(p + i), G = kernels::pack<N>(from + i), product = P * G;
+      kernels::pack<N>(to + i) += (P == 0) | (G == 0) ? kernels::Pack<N>{} : product;  // the same as ad::flow
+    });
   }
 };
 
@@ -714,12 +772,13 @@ struct Gathered {
       if (from[i] != 0) adjoint[from[i]] += adjoint[b.first + i];
   }
   static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
-    const Id* from = M::indices(t).data() + b.extra;
-    for (Id k = 0; k < d.count; ++k)
-      for (Id i = 0; i < b.rows * b.cols; ++i) {
-        double* const column = d.data + k * d.stride;
-        column[b.first + i] += d.seeds ? d.seeds->speed(d, from[i], k) : column[from[i]];
-      }
+    const Id *from = M::indices(t).data() + b.extra, size = b.rows * b.cols;
+    double* const to = d.of(b.first);
+    if (d.seeds) std::fill_n(to, std::size_t{size} * d.directions, 0.0);
+    for (Id i = 0; i < size; ++i) {
+      const Moves dx = from[i] == 0 ? Moves{.at_all = false} : moves(t, d, from[i], 1, true);
+      for (Id k = 0; dx.at_all && k < d.directions; ++k) to[std::size_t{k} * size + i] += dx.tangents(0, k);
+    }
   }
   static constexpr Block::Rule rule{"gathered", pullback, pushforward};
 

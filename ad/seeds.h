@@ -7,7 +7,7 @@
 
 namespace ad {
 
-/// The tangents of an operand in the directions of a panel.
+/// The tangents of a run of variables in the directions of a panel.
 struct Moves {
   using Columns = Eigen::Map<const Eigen::MatrixXd, 0, Eigen::OuterStride<>>;
 
@@ -17,63 +17,83 @@ struct Moves {
   Columns tangents{nullptr, 0, 0, Eigen::OuterStride<>(0)};  // else: one column a direction
 };
 
-/// Seeds of a panel's directions first .. first + count - 1; variables from `origin` on have tangents of their own.
+/// Seeds of some directions: runs of variables move one by one or along given columns, all other inputs stand still.
 class Seeds {
- protected:
   using Index = Eigen::Index;
-  struct Seed {
-    Id variable;
-    Index size;
-    Index direction, directions;
-    const double* columns;  // direction + k moves the variables along column k; none: they move one by one
-    Index stride;
-
-    double speed(Index i, Index direction_) const {
-      const Index k = direction_ - direction;
-      return k < 0 || k >= directions ? 0 : columns ? columns[k * stride + i] : k == i ? 1 : 0;
-    }
-  };
-  std::vector<Seed> seeds_;
-  Id origin_ = 0;
-  Index first_ = 0;
 
  public:
-  /// The speed of variable i in the panel's direction k.
-  double speed(const Panel<double>& d, Id i, Index k) const {
-    if (i >= origin_) return d.data[static_cast<std::size_t>(k) * d.stride + i];
-    double v = 0;
-    for (const Seed& s : seeds_)
-      if (i - s.variable < s.size) v += s.speed(i - s.variable, first_ + k);
-    return v;
+  /// Element i of a run moves alone, in direction `direction` + i.
+  void move_each(Id first, Index size, Index direction) {
+    seeds_.push_back({first, size, direction, size, nullptr, 0});
   }
+  /// A run moves along column k, in direction `direction` + k. The columns are the caller's, and must stay.
+  void move_along(Id first, Index direction, const Moves::Columns& columns) {
+    seeds_.push_back({first, columns.rows(), direction, columns.cols(), columns.data(), columns.outerStride()});
+  }
+  /// The panel's direction 0 is this one.
+  void begin_at(Index direction) { begin_ = direction; }
 
-  /// How the variables first .. first + size - 1 move; written out as columns if asked to.
-  Moves moves(const Panel<double>& d, Id first, Index size, bool written_out) const {
+  /// How a run moves in the directions of a panel; written out as columns if asked to.
+  Moves of(const TapeOf<double>& t, const Panel<double>& d, Id first, Index size, bool written_out) const {
     const auto columns = [&](const double* at, Index stride) {
-      return Moves{.tangents = {at, size, d.count, Eigen::OuterStride<>(stride)}};
+      return Moves{.tangents = {at, size, d.directions, Eigen::OuterStride<>(stride)}};
     };
-    if (first >= origin_) return columns(d.data + first, static_cast<Index>(d.stride));
+    if (first >= d.origin) return recorded(t, d, first, size);
     const Seed* only = nullptr;
     for (const Seed& s : seeds_) {
-      if (first + size <= s.variable || s.variable + s.size <= first) continue;
-      if (first_ + d.count <= s.direction || s.direction + s.directions <= first_) continue;
-      const bool inside = s.variable <= first && first + size <= s.variable + s.size;
-      const bool throughout = s.direction <= first_ && first_ + d.count <= s.direction + s.directions;
+      if (first + size <= s.first || s.first + s.size <= first) continue;
+      if (begin_ + d.directions <= s.direction || s.direction + s.directions <= begin_) continue;
+      const bool inside = s.first <= first && first + size <= s.first + s.size;
+      const bool throughout = s.direction <= begin_ && begin_ + d.directions <= s.direction + s.directions;
       if (only || !inside || (s.columns && !throughout)) written_out = true;
       only = &s;
     }
     if (!only) return {.at_all = false};
-    const Index element = Index{first} - only->variable, k = first_ - only->direction;
+    const Index element = Index{first} - only->first, k = begin_ - only->direction;
     if (!written_out && only->columns) return columns(only->columns + k * only->stride + element, only->stride);
     if (!written_out) return {.one_by_one = true, .column = element - k};
     static thread_local Array<double> all;
-    all.resize(static_cast<std::size_t>(size) * d.count);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto n = static_cast<std::size_t>(size);
-      all[i] = speed(d, first + static_cast<Id>(i % n), static_cast<Index>(i / n));
-    }
+    all.resize(static_cast<std::size_t>(size) * d.directions);
+    for (Index j = 0; j < d.directions; ++j)
+      for (Index i = 0; i < size; ++i)
+        all[static_cast<std::size_t>(j * size + i)] = speed(first + static_cast<Id>(i), j);
     return columns(all.data(), size);
   }
+  /// Those of variables that the panel has: part of a block, or one variable.
+  static Moves recorded(const TapeOf<double>& t, const Panel<double>& d, Id first, Index size) {
+    Id begin = first;
+    Index rows = size;
+    if (d.directions > 1)
+      if (const auto* b = t.block_before(first); b && first < b->end) begin = b->first, rows = Index{b->rows} * b->cols;
+    return {.tangents = {d.of(begin) + (first - begin), size, d.directions, Eigen::OuterStride<>(rows)}};
+  }
+
+ private:
+  struct Seed {
+    Id first;
+    Index size;
+    Index direction, directions;
+    const double* columns;  // none: they move one by one
+    Index stride;
+  };
+  std::vector<Seed> seeds_;
+  Index begin_ = 0;
+
+  /// The speed of variable i in the panel's direction k.
+  double speed(Id i, Index k) const {
+    double v = 0;
+    for (const Seed& s : seeds_) {
+      const Index e = Index{i} - s.first, column = begin_ + k - s.direction;
+      if (0 <= e && e < s.size && 0 <= column && column < s.directions)
+        v += s.columns ? s.columns[column * s.stride + e] : column == e ? 1 : 0;
+    }
+    return v;
+  }
 };
+
+/// How a run of variables moves in the directions of a panel.
+inline Moves moves(const TapeOf<double>& t, const Panel<double>& d, Id first, Eigen::Index size, bool written_out) {
+  return d.seeds ? d.seeds->of(t, d, first, size, written_out) : Seeds::recorded(t, d, first, size);
+}
 
 }  // namespace ad

@@ -281,7 +281,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     else
       for (const Block<T>& b : blocks()) {
         entries_up(tangent, i, b.before, shift, addend);
-        b.rule->pushforward(*this, b, {tangent, size(), 1});
+        b.rule->pushforward(*this, b, {tangent, 0, 1});
         i = b.end;
         shift = b.shift;
       }
