@@ -54,7 +54,12 @@ inline void set(double* y, double s, const double* x, Index n) {
 inline void add(double* y, double s, const double* x, Index n) {
   by_packs(n, [=]<int N>(Index i) { pack<N>(y + i) += s * pack<N>(x + i); });
 }
-/// y = s_1 x_1 + s_2 x_2 + ...; a term has its numbers x and its coefficient s
+/// s x
+struct Multiple {
+  double s;
+  const double* x;
+};
+/// y = s_1 x_1 + s_2 x_2 + ...
 template <class... Term>
 [[gnu::always_inline]] inline void combine(double* y, Index n, const Term&... term) {
   by_packs(n, [&]<int N>(Index i) { pack<N>(y + i) = (... + (term.s * pack<N>(term.x + i))); });

@@ -181,9 +181,16 @@ struct Call {
   M::Map Y() const { return M::values(t, b); }
 };
 
-/// One column a direction.
-using Columns = Eigen::Map<Eigen::MatrixXd, 0, Eigen::OuterStride<>>;
+/// The tangents of a result, one column a direction.
+using Columns = Eigen::Map<Eigen::MatrixXd>;
 auto column(auto& d, Index k) { return d.data() + k * d.outerStride(); }
+inline bool contiguous(const auto& d) { return d.outerStride() == d.rows(); }
+inline void set_zero(Columns& dy) { std::fill_n(dy.data(), dy.size(), 0.0); }
+/// dy += s x . dx, in each direction
+void add_dots(Columns& dy, double s, const double* x, const auto& dx) {
+  if (contiguous(dx)) return kernels::add_transposed_product<double>(dy.data(), dx.data(), dx.rows(), dx.cols(), x, s);
+  for (Index k = 0; k < dx.cols(); ++k) dy(0, k) += s * kernels::dot(x, column(dx, k), dx.rows());
+}
 
 bool any(const auto& d) {
   for (Index k = 0; k < d.cols(); ++k)
@@ -209,13 +216,13 @@ struct Rule {
   }
   static void pushforward(const Tape& t, const Block& b, Panel<double> d) {
     const Call c{t, b};
-    Columns dy(d.of(b.first), c.size(), d.directions, Eigen::OuterStride<>(c.size()));
+    Columns dy(d.of(b.first), c.size(), d.directions);
     bool set = d.seeds != nullptr;  // else it comes on top of what is there
     if constexpr (requires { R::push_all(c, d, dy, set); }) {
       R::push_all(c, d, dy, set);
     } else {
       constexpr bool can_set = requires(Moves m) { R::push(c, 0, m.tangents, dy, set); };
-      if (!can_set && set) dy.setZero();
+      if (!can_set && set) set_zero(dy);
       for (Id k = 0; k < b.operands; ++k) {
         if (c.q[k].plain()) continue;
         const Moves dx = moves(t, d, c.q[k].first(), c.size(k), true);
@@ -227,7 +234,7 @@ struct Rule {
       }
       set = can_set && set;
     }
-    if (set) dy.setZero();
+    if (set) set_zero(dy);
   }
   static constexpr Block::Rule rule{R::name, pullback, pushforward};
 };
@@ -427,11 +434,7 @@ struct Linear {
       const Index columns = products == 0 ? 1 : c.cols(), n = products == 0 ? c.size() : c.rows();
       for (Index j = 0; j < columns; ++j) {
         const auto term = [&](Index k) {
-          struct {
-            double s;
-            const double* x;
-          } all{c.q[k].s, c.x(k) + (c.q[k].cols() == c.b.cols ? j * n : 0)};
-          return all;
+          return kernels::Multiple{c.q[k].s, c.x(k) + (c.q[k].cols() == c.b.cols ? j * n : 0)};
         };
         [&]<int... k>(std::integer_sequence<int, k...>) { kernels::combine(y + j * n, n, term(2 * products + k)...); }
         (std::make_integer_sequence<int, summands>());
@@ -468,6 +471,15 @@ struct Linear {
     const auto of = [&](Id k) {
       return c.q[k].plain() ? Moves{.at_all = false} : moves(c.t, d, c.q[k].first(), c.size(k), false);
     };
+    if (set && c.b.extra == 0 && c.b.operands == 2) {  // s dx + t dz in one pass
+      const Moves dx = of(0), dz = of(1);
+      if (dx.whole() && dz.whole()) {
+        kernels::combine(dy.data(), dy.size(), kernels::Multiple{c.q[0].s, dx.tangents.data()},
+                         kernels::Multiple{c.q[1].s, dz.tangents.data()});
+        set = false;
+        return;
+      }
+    }
     for (Id k = 1; k < 2 * c.b.extra; k += 2)
       if (const Moves dX = of(k); dX.at_all && !dX.one_by_one && any(dX.tangents))
         push_right(c, c.q[k - 1], dX.tangents, dy, std::exchange(set, false));
@@ -475,7 +487,7 @@ struct Linear {
       const bool left = in_product(c, k) && k % 2 == 0, right = in_product(c, k) && k % 2 == 1;
       const Moves dx = of(k);
       if (!dx.at_all || (right && !dx.one_by_one) || (!dx.one_by_one && !any(dx.tangents))) continue;
-      if (set && (dx.one_by_one || left)) dy.setZero(), set = false;
+      if (set && (dx.one_by_one || left)) set_zero(dy), set = false;
       if (dx.one_by_one)
         push_one_by_one(c, k, dx.column, dy);
       else if (left)
@@ -486,10 +498,9 @@ struct Linear {
   }
   /// dY += s W dX
   static void push_right(const auto& c, const BlockOperand& W, const Moves::Columns& dX, auto& dy, bool set) {
-    const bool contiguous = dX.outerStride() == dX.rows();
-    if (c.cols() == 1 && W.rows() == 1 && !W.transposed() && contiguous) {
-      if (set) dy.setZero();
-      kernels::add_transposed_product<double>(dy.data(), dX.data(), dX.rows(), dX.cols(), M::data(c.t, W), W.s);
+    if (c.cols() == 1 && W.rows() == 1 && !W.transposed()) {
+      if (set) set_zero(dy);
+      add_dots(dy, W.s, M::data(c.t, W), dX);
     } else if (c.cols() == 1) {  // all directions at once
       const M::ConstMap A = M::values(c.t, W);
       if (W.transposed())
@@ -497,7 +508,7 @@ struct Linear {
       else
         multiply(dy, A, dX, W.s, set);
     } else {
-      if (set) dy.setZero();
+      if (set) set_zero(dy);
       for (Index j = 0; j < dy.cols(); ++j) add_product(c, column(dy, j), W, W.transposed(), column(dX, j));
     }
   }
@@ -523,7 +534,7 @@ struct Linear {
   }
   /// dY += s dz; one column is added to each
   static void push_summand(double s, const Moves::Columns& dz, auto& dy, bool set) {
-    const bool whole = dz.outerStride() == dy.rows();  // then all columns are one
+    const bool whole = contiguous(dz) && dz.rows() == dy.rows();  // then all columns are one
     const Index n = whole ? dy.size() : dz.rows();
     for (Index j = 0; j < (whole ? 1 : dy.cols()); ++j)
       for (Index i = 0; i < (whole ? n : dy.rows()); i += n)
@@ -535,6 +546,14 @@ struct Linear {
   static void push_one_by_one(const C& c, Index k, Index column, D& dy) {
     const BlockOperand &q = c.q[k], &W = c.q[k - k % 2];
     const Index first = std::max<Index>(0, -column), last = std::min(c.size(k), dy.cols() - column);
+    if (c.cols() == 1 && !W.transposed() && in_product(c, k) && k % 2 == 0) {  // dW x, W's elements column by column
+      const double* const x = c.x(k + 1);
+      for (Index e = first; e < last;) {
+        const Index j = e / q.rows(), end = std::min(last, (j + 1) * q.rows());
+        for (Index i = e % q.rows(); e < end; ++e, ++i) dy(i, column + e) += W.s * x[j];
+      }
+      return;
+    }
     for (Index e = first; e < last; ++e) {
       auto dY = dy.col(column + e).reshaped(c.rows(), c.cols());
       const Index i = e % q.rows(), j = e / q.rows();
@@ -635,7 +654,7 @@ struct Elementwise {
     kernels::by_packs(n, [=]<int N>(Index i) {
       double p[N];
       for (int k = 0; k < N; ++k) p[k] = partial(0, x[i + k], 0, y[i + k]);
-      add_flow(N, p, g + i, a + i);
+      flow<N, false>(a + i, p, g + i);
     });
   }
   static void push(const auto& c, Index operand, const auto& dx, auto& dy, bool set) {
@@ -644,22 +663,24 @@ struct Elementwise {
     partials.resize(static_cast<std::size_t>(c.size()));
     double* const p = partials.data();
     each(c, [&](Index i, Index j, Index k) { p[i] = partial(operand, x[j], z[k], y[i]); });
-    if (set) dy.setZero();
+    if (set && repeated(c, operand)) set_zero(dy);
     for (Index d = 0; d < dy.cols(); ++d) {
       const double* const from = column(dx, d);
       double* const to = column(dy, d);
       if (repeated(c, operand))
         for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[0]);
+      else if (set)
+        kernels::by_packs(c.size(), [=]<int N>(Index i) { flow<N, true>(to + i, p + i, from + i); });
       else
-        add_flow(c.size(), p, from, to);
+        kernels::by_packs(c.size(), [=]<int N>(Index i) { flow<N, false>(to + i, p + i, from + i); });
     }
   }
-  /// to += flow(p, from)
-  static void add_flow(Index n, const double* p, const double* from, double* to) {
-    kernels::by_packs(n, [=]<int N>(Index i) {
-      const kernels::Pack<N> P = kernels::pack<N>(p + i), G = kernels::pack<N>(from + i), product = P * G;
-      kernels::pack<N>(to + i) += (P == 0) | (G == 0) ? kernels::Pack<N>{} : product;  // the same as ad::flow
-    });
+  /// to = or += flow(p, g), N numbers at a time
+  template <int N, bool set>
+  [[gnu::always_inline]] static void flow(double* to, const double* p, const double* g) {
+    const kernels::Pack<N> P = kernels::pack<N>(p), G = kernels::pack<N>(g), product = P * G;
+    const kernels::Pack<N> flows = (P == 0) | (G == 0) ? kernels::Pack<N>{} : product;
+    kernels::pack<N>(to) = set ? flows : kernels::pack<N>(to) + flows;
   }
 };
 
@@ -680,9 +701,7 @@ struct Dot {  // y = s x . z,  dx += s g z,  dz += s g x
   static void pull(const auto& c, Index k, const double* g, double* a) {
     kernels::add(a, c.q->s * *g, c.x(1 - k), c.size(k));
   }
-  static void push(const auto& c, Index k, const auto& dx, auto& dy) {
-    for (Index d = 0; d < dy.cols(); ++d) dy(0, d) += c.q->s * kernels::dot(c.x(1 - k), column(dx, d), c.size(k));
-  }
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) { add_dots(dy, c.q->s, c.x(1 - k), dx); }
 };
 
 struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g (z - x)
@@ -692,9 +711,10 @@ struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g
     kernels::add_difference(a, 2 * c.q->s * *g, c.x(k), c.x(1 - k), c.size(k));
   }
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
-    for (Index d = 0; d < dy.cols(); ++d)
-      dy(0, d) += 2 * c.q->s *
-                  (kernels::dot(c.x(k), column(dx, d), c.size(k)) - kernels::dot(c.x(1 - k), column(dx, d), c.size(k)));
+    static thread_local Array<double> difference;
+    difference.resize(static_cast<std::size_t>(c.size(k)));
+    for (Index i = 0; i < c.size(k); ++i) difference[static_cast<std::size_t>(i)] = c.x(k)[i] - c.x(1 - k)[i];
+    add_dots(dy, 2 * c.q->s, difference.data(), dx);
   }
 };
 

@@ -15,6 +15,9 @@ struct Moves {
   bool one_by_one = false;  // element i moves alone, in the panel's direction column + i if there is one
   Eigen::Index column = 0;
   Columns tangents{nullptr, 0, 0, Eigen::OuterStride<>(0)};  // else: one column a direction
+
+  /// One array without gaps.
+  bool whole() const { return at_all && !one_by_one && tangents.outerStride() == tangents.rows(); }
 };
 
 /// Seeds of some directions: runs of variables move one by one or along given columns, all other inputs stand still.
