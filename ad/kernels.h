@@ -115,12 +115,12 @@ template <class T>
 inline constexpr int half_of_registers =
     EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS / 2 * Eigen::internal::packet_traits<T>::size;
 
-/// f.operator()<R>(i) for strips of R rows, R = 128, 64, ... down to `least`, from row i on. Returns where they end.
-template <int least, class T, class F>
+/// f.operator()<R>(i) for strips of R rows, R = `most`, ... down to `least`, from row i on. Returns where they end.
+template <int most, int least, class F>
 [[gnu::always_inline]] inline Index by_strips(Index rows, F&& f) {
   Index i = 0;
   const auto strips = [&]<int R>() {
-    if constexpr (least <= R && R <= half_of_registers<T>)
+    if constexpr (least <= R && R <= most)
       for (; i + R <= rows; i += R) f.template operator()<R>(i);
   };
   if (rows >= 32) {
@@ -151,7 +151,33 @@ void add_product(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
   else if (rows > 2 * half_of_registers<T>)
     for (Index j = 0; j < cols; ++j) add(y, s * x[j], A + j * rows, rows);
   else
-    by_strips<1, T>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
+    by_strips<half_of_registers<T>, 1>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
+}
+
+/// Y = or += s A X for R rows of A and C columns of X, whose sums stay in registers: each number of A is used C times.
+template <int R, int C, bool set, class T>
+[[gnu::always_inline]] inline void tile(T* Y, Index y_stride, const T* A, Index a_stride, Index depth, const T* X,
+                                        Index x_stride, T s) {
+  constexpr int N = R < 8 ? R : 8, packs = R / N;
+  Pack<N> sum[C][packs]{};
+  for (Index j = 0; j < depth; ++j, A += a_stride)
+    for (int c = 0; c < C; ++c)
+      for (int k = 0; k < packs; ++k) sum[c][k] += X[j + c * x_stride] * pack<N>(A + N * k);
+  for (int c = 0; c < C; ++c)
+    for (int k = 0; k < packs; ++k) {
+      Pack<N>& y = pack<N>(Y + c * y_stride + N * k);
+      y = set ? s * sum[c][k] : y + s * sum[c][k];
+    }
+}
+/// Y = or += s A X, A rows x depth and Y column by column without gaps. For matrices A that stay in a cache.
+template <bool set, class T>
+void multiply(T* Y, const T* A, Index rows, Index depth, const T* X, Index x_stride, Index cols, T s) {
+  by_strips<half_of_registers<T> / 4, 1>(rows, [=]<int R>(Index i) {
+    Index c = 0;
+    for (; c + 4 <= cols; c += 4)
+      tile<R, 4, set>(Y + i + c * rows, rows, A + i, rows, depth, X + c * x_stride, x_stride, s);
+    for (; c < cols; ++c) tile<R, 1, set>(Y + i + c * rows, rows, A + i, rows, depth, X + c * x_stride, x_stride, s);
+  });
 }
 
 /// n packs, n = 2, 4 or 8, to the first of them: the sums of each n numbers that follow each other.
@@ -218,7 +244,8 @@ void add_transposed_product(T* y, const T* A, Index rows, Index cols, const T* x
   if (rows == 2) return add_short_columns<2>(y, A, cols, x, s);
   if (rows == 4) return add_short_columns<4>(y, A, cols, x, s);
   if (rows > 2 * half_of_registers<T>) return add_columns<0>(y, A, rows, cols, x, s);
-  const Index i = by_strips<8, T>(rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
+  const Index i =
+      by_strips<half_of_registers<T>, 8>(rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
   if (i < rows)
     for (Index j = 0; j < cols; ++j) y[j] += s * dot(A + i + j * rows, x + i, rows - i);
 }

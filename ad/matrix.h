@@ -503,7 +503,11 @@ struct Linear {
       add_dots(dy, W.s, M::data(c.t, W), dX);
     } else if (c.cols() == 1) {  // all directions at once
       const M::ConstMap A = M::values(c.t, W);
-      if (W.transposed())
+      if (!W.transposed() && std::max(A.rows(), A.cols()) <= cached)
+        (set ? kernels::multiply<true, double> : kernels::multiply<false, double>)(dy.data(), A.data(), A.rows(),
+                                                                                   A.cols(), dX.data(),
+                                                                                   dX.outerStride(), dX.cols(), W.s);
+      else if (W.transposed())
         multiply(dy, A.transpose(), dX, W.s, set);
       else
         multiply(dy, A, dX, W.s, set);
@@ -512,10 +516,9 @@ struct Linear {
       for (Index j = 0; j < dy.cols(); ++j) add_product(c, column(dy, j), W, W.transposed(), column(dX, j));
     }
   }
+  static constexpr Index cached = 128;  // rows and columns of a matrix that stays in a cache
   static void multiply(auto& dy, const auto& A, const Moves::Columns& dX, double s, bool set) {
-    if (set && s == 1)
-      dy.noalias() = A * dX;
-    else if (set)
+    if (set)
       dy.noalias() = s * (A * dX);
     else
       dy.noalias() += s * (A * dX);

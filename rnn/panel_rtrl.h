@@ -8,7 +8,7 @@ namespace rnn {
 
 /// The same as Rtrl<double> (rnn/rtrl.h), which carries eight tangents a number, but with a panel of directions a sweep. What
 /// a parameter moves like is one by one; what h_{t-1} moves like is P_{t-1}; the tape of one step says how h_t and L_t do.
-/// Memory: P, d^2 (d + n + 1) numbers, and the tangents of one panel of 2 d directions.
+/// Memory: P, d^2 (d + n + 1) numbers, and the tangents of one step in a panel of at most 128 directions.
 class PanelRtrl {
  public:
   /// Starts at h_0. Throws std::invalid_argument where the network's sizes do not fit each other.
@@ -36,11 +36,13 @@ class PanelRtrl {
     const auto [h, loss] = recorded_step(net_, theta, h_before, x, target);
 
     Eigen::Index direction = 0;
-    std::apply([&](const auto&... block) { ((sweep.move_each(block, direction), direction += block.size()), ...); }, theta);
+    std::apply([&](const auto&... block) { ((sweep.move_each(block, direction), direction += block.size()), ...); },
+               theta);
     sweep.move_along(h_before, 0, {P_.data(), P_.rows(), P_.cols(), Eigen::OuterStride<>(P_.rows())});
     const Eigen::Index all = direction, recurrent = P_.cols();
+    const Eigen::Index width = std::clamp<Eigen::Index>(8192 / net_.d(), 16, 128);  // tangents that stay in a cache
     for (Eigen::Index first = 0, count; first < all; first += count) {
-      count = std::min(2 * net_.d(), (first < recurrent ? recurrent : all) - first);
+      count = std::min(width, (first < recurrent ? recurrent : all) - first);
       sweep.run(first, count);
       if (first < recurrent) P_.middleCols(first, count) = sweep.tangents(h);  // nobody reads the old ones again
       gradient_.segment(first, count) = sweep.tangents(loss).transpose();

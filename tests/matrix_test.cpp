@@ -1,8 +1,8 @@
 // Every operation on whole matrices: its value, and its two sweeps against each other and against differences.
-#include "ad/matrix.h"
-
 #include <boost/test/unit_test.hpp>
 #include <random>
+
+#include "ad/panel_sweep.h"
 
 namespace {
 
@@ -22,6 +22,28 @@ Var weighed(const VarMatrix& y) {
   Matrix w(y.rows(), y.cols());
   for (Index i = 0; i < w.size(); ++i) w.data()[i] = std::cos(1.0 + 2.0 * static_cast<double>(i));
   return y.dot(VarMatrix(w));
+}
+
+/// In panels, x moving one by one and z along columns: each direction as a sweep of its own gives it.
+void judge_panels(Tape& tape, const VarMatrix& x, const VarMatrix& z, const Var& y, Index width) {
+  const Matrix dZ = random(z.size(), 3);
+  const Index all = x.size() + dZ.cols();
+  ad::PanelSweep sweep(tape, z.id() + static_cast<ad::Id>(z.size()) - 1);
+  sweep.move_each(x, 0);
+  sweep.move_along(z, x.size(), {dZ.data(), dZ.rows(), dZ.cols(), Eigen::OuterStride<>(dZ.rows())});
+  for (Index first = 0; first < all; first += width) {
+    const Index count = std::min(width, all - first);
+    sweep.run(first, count);
+    for (Index k = 0; k < count; ++k) {
+      std::vector<std::pair<Var, double>> direction;
+      const Index j = first + k - x.size();
+      if (j < 0) direction.emplace_back(x((first + k) % x.rows(), (first + k) / x.rows()), 1.0);
+      for (Index i = 0; j >= 0 && i < z.size(); ++i) direction.emplace_back(z(i % z.rows(), i / z.rows()), dZ(i, j));
+      tape.forward(std::span<const std::pair<Var, double>>(direction));
+      const double alone = tape.tangent(y), together = sweep.tangents(y)(0, k);
+      BOOST_TEST(std::abs(together - alone) <= 1e-13 * (1 + std::abs(alone)));  // sums in another order
+    }
+  }
 }
 
 /// d weighed(f(x, z)): adjoints, tangents and a central difference along a random direction must agree.
@@ -46,6 +68,7 @@ void judge(const std::string& what, F f, const Matrix& X, const Matrix& Z) {
     tape.forward(std::span<const std::pair<Var, double>>(direction));
     const double size = 1e-3 + gx.cwiseProduct(dX).cwiseAbs().sum() + gz.cwiseProduct(dZ).cwiseAbs().sum();
     BOOST_TEST(std::abs(tape.tangent(y) - by_adjoints) < 1e-13 * size);  // the same numbers, summed in another order
+    for (const Index width : {1, 2, 7, 1000}) judge_panels(tape, x, z, y, width);
     const double h = 1e-5;
     const double slope = (value(X + h * dX, Z + h * dZ) - value(X - h * dX, Z - h * dZ)) / (2 * h);
     BOOST_TEST(std::abs(slope - by_adjoints) < 1e-7 * size);  // h^2 and rounding / h; a factor of 1.0001 is 1e-4
@@ -242,6 +265,28 @@ BOOST_AUTO_TEST_CASE(empty_and_single) {
       random(3, 1));
   judge(
       "no columns", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(3, 0), random(0, 2));
+}
+
+BOOST_AUTO_TEST_CASE(panels_say_what_they_cannot_do) {
+  Tape tape;
+  const VarMatrix W = ad::input(tape, random(3, 2)), x = ad::input(tape, random(2, 1));
+  ad::PanelSweep sweep(tape, tape.length());
+  const Matrix columns = random(3, 4);
+  using Bad = std::invalid_argument;
+  const auto says = [](std::string part) {
+    return [part](const Bad& e) { return std::string(e.what()).find(part) != std::string::npos; };
+  };
+  BOOST_CHECK_EXCEPTION(sweep.move_along(x, 0, {columns.data(), 3, 4, Eigen::OuterStride<>(3)}), Bad,
+                        says("columns of 3 numbers for the 2 x 1"));
+  const VarMatrix y = W * x;
+  BOOST_CHECK_EXCEPTION(sweep.move_each(y, 0), Bad, says("3 x 1"));
+  BOOST_CHECK_EXCEPTION(sweep.tangents(y), Bad, says("no tangents"));
+  sweep.run(0, 2);
+  BOOST_TEST(sweep.tangents(y).norm() == 0);  // nothing moves
+  BOOST_CHECK_EXCEPTION(sweep.tangents(x), Bad, says("begins at"));
+  BOOST_CHECK_THROW(ad::PanelSweep(tape, tape.length() + 1), Bad);
+  tape.clear();
+  BOOST_CHECK_EXCEPTION(sweep.move_each(x, 0), Bad, says("earlier recording"));
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {

@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "rnn/panel_rtrl.h"
 #include "tests/networks.h"
 
 namespace {
@@ -48,6 +49,25 @@ BOOST_AUTO_TEST_CASE(gradients_and_sensitivities_are_slopes_at_every_step) {
       }
     }
   });
+}
+
+BOOST_AUTO_TEST_CASE(panels_of_directions_give_the_same_as_eight_tangents_a_number) {
+  tests::for_each_kind([](const auto& net, const auto& sequence, const std::string& kind) {
+    BOOST_TEST_CONTEXT(kind) {
+      rnn::Rtrl<double> expected(net);
+      rnn::PanelRtrl panels(net);
+      for (Index t = 0; t < sequence.length(); ++t) {
+        expected.advance(sequence.x.col(t), sequence.target.col(t));
+        panels.advance(sequence.x.col(t), sequence.target.col(t));
+        BOOST_TEST(tests::relative(panels.h(), expected.h()) < 1e-14);
+        BOOST_TEST(tests::relative(panels.P(), expected.P()) < 1e-13);
+        BOOST_TEST(tests::relative(flatten(panels.gradient()), flatten(expected.gradient())) < 1e-13);
+        BOOST_TEST(std::abs(panels.loss() - expected.loss()) < 1e-14 * std::max(1.0, expected.loss()));
+      }
+    }
+  });
+  BOOST_CHECK_THROW(rnn::PanelRtrl(tests::generic_network(Activation::tanh, Loss::squared)).advance({}, {}),
+                    std::invalid_argument);
 }
 
 BOOST_AUTO_TEST_CASE(P_has_the_shape_of_the_notes_and_follows_their_recursion) {
