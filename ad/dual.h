@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <span>
 #include <utility>
 
@@ -70,10 +71,11 @@ class Tangents {
   }
 
  private:
-  // neither zero nor infinite nor NaN: plain multiplication is already flow()
+  // Neither zero nor infinite nor NaN: plain multiplication is already flow(). One comparison tells, of the bits without
+  // the sign: those of 0 are the least, 0 - 1 is above all, those of infinity and NaN are the greatest.
   [[gnu::always_inline]] static bool simple(const T& p) {
-    if constexpr (std::is_floating_point_v<T>)
-      return abs(p) > 0 && abs(p) <= std::numeric_limits<T>::max();
+    if constexpr (std::is_same_v<T, double>)
+      return (std::bit_cast<std::uint64_t>(p) << 1) - 1 < 2 * std::bit_cast<std::uint64_t>(HUGE_VAL) - 1;
     else
       return false;
   }

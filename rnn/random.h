@@ -46,16 +46,13 @@ class Draws {
   /// Numbers drawn before, one entry a step. No generator is used.
   explicit Draws(std::vector<std::vector<double>> recorded) : recorded_(std::move(recorded)), replays_(true) {}
 
-  /// A step begins. Throws std::invalid_argument if the record has no entry for it, or if the last entry held more numbers
-  /// than were drawn.
+  /// A step begins. Throws std::invalid_argument if the last entry held more numbers than were drawn. A record may end
+  /// when nothing more is drawn.
   void next_step() {
     if (!replays_) return;
-    if (step_ > 0 && used_ != entry().size())
+    if (step_ > 0 && step_ <= recorded_.size() && used_ != entry().size())
       fail("has " + std::to_string(entry().size()) + " numbers, but the rule draws " + std::to_string(used_));
     ++step_, used_ = 0;
-    if (step_ > recorded_.size())
-      throw std::invalid_argument("draws: there are " + std::to_string(recorded_.size()) +
-                                  " entries, but the run has a step " + std::to_string(step_));
   }
   /// The next number: normal with mean 0 and variance 1, or 1 or -1.
   double normal() { return replays_ ? next() : random_.normal(); }
@@ -73,6 +70,9 @@ class Draws {
   const std::vector<double>& entry() const { return recorded_[step_ - 1]; }
   double next() {
     if (step_ == 0) throw std::logic_error("rnn::Draws: a number is drawn before the first next_step()");
+    if (step_ > recorded_.size())
+      throw std::invalid_argument("draws: there are " + std::to_string(recorded_.size()) +
+                                  " entries, but the rule draws at step " + std::to_string(step_));
     if (used_ == entry().size()) fail("has " + std::to_string(entry().size()) + " numbers, but the rule draws more");
     return entry()[used_++];
   }

@@ -30,7 +30,7 @@ class Surgery {
       : net(network),
         sequence(shown),
         options(o),
-        steps(record_steps(network, shown, path, feedback)),
+        steps(network, shown, path, feedback),
         T(shown.length()),
         d(network.d()),
         k(network.d() + network.n() + 1) {
@@ -50,7 +50,7 @@ class Surgery {
   const Index T, d, k;
   Derived result;
 
-  const EditedStep& at(Index t) const { return steps[static_cast<std::size_t>(t - 1)]; }
+  const EditedStep& at(Index t) const { return steps.at(t); }
   const Vector& h(Index t) const { return t == 0 ? net.h_0 : at(t).h; }
   /// G (d x k), or d k numbers column by column, becomes part of what time t is told.
   template <class G>

@@ -1,7 +1,9 @@
 // One step of the network on a tape of its own, with only the paths an edit leaves: tangents go up it, adjoints down.
 #pragma once
 
-#include <deque>
+#include <algorithm>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "ad/eigen.h"
@@ -141,22 +143,49 @@ class EditedStep {
   V loss_;
 };
 
-/// All steps of a sequence, [t-1] for time t. They cannot be copied: each has a tape.
-using EditedSteps = std::deque<EditedStep>;
-
-/// Runs the network over the sequence and records every step. Throws std::invalid_argument where sizes do not fit.
-inline EditedSteps record_steps(const Network<double>& net, const Sequence<double>& sequence, Path path = Path::full,
-                                const MatrixX<double>& feedback = {}) {
-  check(net, sequence);
-  if (feedback.size() != 0) {
-    detail::require_size("rnn::record_steps", "the number of rows of feedback", feedback.rows(), "m", net.m());
-    detail::require_size("rnn::record_steps", "the number of columns of feedback", feedback.cols(), "d", net.d());
+/// All steps of a sequence. Their tapes are kept while they are few; of a long sequence h_{t-1} is, and a step that is
+/// asked for again is recorded again, to the same bits. What is held stays below some 80 MB, but for 16 steps.
+class EditedSteps {
+ public:
+  /// Runs the network over the sequence; both must outlive this object. Throws std::invalid_argument where sizes do not
+  /// fit.
+  EditedSteps(const Network<double>& net, const Sequence<double>& sequence, Path path = Path::full,
+              MatrixX<double> feedback = {})
+      : net_(net), sequence_(sequence), path_(path), feedback_(std::move(feedback)) {
+    check(net, sequence);
+    if (feedback_.size() != 0) {
+      detail::require_size("rnn::EditedSteps", "the number of rows of feedback", feedback_.rows(), "m", net.m());
+      detail::require_size("rnn::EditedSteps", "the number of columns of feedback", feedback_.cols(), "d", net.d());
+    }
+    const Eigen::Index length = sequence.length(), weights = net.d() * (net.d() + net.n() + 1);
+    kept_ = std::vector<Kept>(static_cast<std::size_t>(std::min(length, std::max<Eigen::Index>(16, most / weights))));
+    h_.resize(net.d(), length + 1);
+    h_.col(0) = net.h_0;
+    for (Eigen::Index t = 1; t <= length; ++t) h_.col(t) = at(t).h;
   }
-  EditedSteps steps;
-  for (Eigen::Index t = 0; t < sequence.length(); ++t)
-    steps.emplace_back(net, t == 0 ? net.h_0 : VectorX<double>(steps.back().h), sequence.x.col(t),
-                       sequence.target.col(t), path, feedback);
-  return steps;
-}
+
+  /// Step t, from 1. The reference is good as long as no step 16 or more away is asked for.
+  const EditedStep& at(Eigen::Index t) const {
+    Kept& kept = kept_[static_cast<std::size_t>(t - 1) % kept_.size()];
+    if (kept.t != t) {
+      kept.step.emplace(net_, h_.col(t - 1), sequence_.x.col(t - 1), sequence_.target.col(t - 1), path_, feedback_);
+      kept.t = t;
+    }
+    return *kept.step;
+  }
+
+  static constexpr Eigen::Index most = 500'000;  // weights on all tapes together; each takes some 150 bytes
+
+ private:
+  struct Kept {
+    Eigen::Index t = 0;
+    std::optional<EditedStep> step;
+  };
+  const Network<double>& net_;
+  const Sequence<double>& sequence_;
+  Path path_;
+  MatrixX<double> feedback_, h_;  // m x d; d x (T + 1)
+  mutable std::vector<Kept> kept_;
+};
 
 }  // namespace rnn

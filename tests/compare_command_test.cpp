@@ -283,6 +283,12 @@ BOOST_AUTO_TEST_CASE(wrong_words_are_explained) {
   says({"add"}, "--task");
 }
 
+BOOST_AUTO_TEST_CASE(help_is_80_columns_wide) {
+  for (const auto command : {tutorials::compare_command, tutorials::rules_command})
+    BOOST_TEST(longest_line(printed(command, {"--help"})) <= 80u);
+  BOOST_TEST(tutorials::wrapped("a bb ccc\n  d = ee ff\n\ng", 3, 8) == "a bb ccc\n     d = ee\n   ff\n\n   g");
+}
+
 BOOST_AUTO_TEST_CASE(formulas_are_read) {
   const std::map<std::string, double> at = {{"d", 3}, {"k", 5}, {"T", 7}, {"T'", 2}, {"h", 4}, {"n", 2}, {"m", 1}};
   using tutorials::evaluate;

@@ -3,6 +3,7 @@
 
 #include "rnn/credit.h"
 #include "rnn/surgery_edited.h"
+#include "rules/bp_lambda.h"
 #include "tests/networks.h"
 
 namespace {
@@ -197,9 +198,9 @@ BOOST_AUTO_TEST_CASE(a_prediction_that_is_right_makes_a_cut_harmless) {
   const auto sequence = tests::generic_sequence(net, 6);
   const auto exact = rnn::bptt(net, sequence);
   // the only cut is at t = 3, and g(h) = [0 | c] [h; 1] is dL_{>3}/dh_3 there
-  const rnn::EditedSteps steps = rnn::record_steps(net, sequence);
+  const rnn::EditedSteps steps(net, sequence);
   VectorX<double> c = VectorX<double>::Zero(5);
-  for (std::size_t t = 6; t > 3; --t) c = steps[t - 1].pull(c + steps[t - 1].credit).before;
+  for (Index t = 6; t > 3; --t) c = steps.at(t).pull(c + steps.at(t).credit).before;
   MatrixX<double> Theta = MatrixX<double>::Zero(5, 6);
   Theta.col(5) = c;
   rnn::Options options;
@@ -207,6 +208,11 @@ BOOST_AUTO_TEST_CASE(a_prediction_that_is_right_makes_a_cut_harmless) {
   const auto r = rnn::edited(net, sequence, rnn::parse_edit("cut = every 3; future = predicted"), options);
   BOOST_TEST(tests::relative(r.gradient, exact.gradient) < 1e-12);
   BOOST_TEST((r.predicted.head(3).minCoeff() > 0 && r.predicted.tail(3).maxCoeff() == 0));
+  // asked only, and then it has learned: the sum of the updates that BP(lambda) by hand makes at the sequence's end
+  rules::BpLambda<double> by_hand(net, options);
+  rules::learn(by_hand, net, sequence);
+  BOOST_TEST(tests::relative(r.Theta, by_hand.Theta()) < 1e-12);
+  BOOST_TEST(tests::relative(r.Theta, Theta) > 1e-3);
 }
 
 BOOST_AUTO_TEST_CASE(costs_are_those_of_the_rules) {

@@ -61,6 +61,8 @@ std::vector<Case> cases() {
       add(id, "blocks of other lengths", [&](Options& p) { p.truncation = p.block = steps; });
   for (const Index steps : {2, 3, 9}) add("snap", "n", [&](Options& p) { p.n = steps; });
   add("e-prop", "leaky readout", [](Options& p) { p.lambda = 0.6; });
+  for (const char* id : {"rflo", "e-prop"})
+    add(id, "started", [&](Options& p) { p.state["E"] = random.normal(d, d + n + 1); });
   for (const char* id : {"uoro", "kf-rtrl", "r-kf-rtrl"})
     add(id, "started", [&](Options& p) {
       const bool kf = id == std::string_view("kf-rtrl");
@@ -83,6 +85,7 @@ std::vector<Case> cases() {
   add("kernl", "kernel given, not learned", [&](Options& p) {
     p.feedback = random.normal(m, d);
     p.lr = 0, p.state = {{"A", random.normal(d, d)}, {"gamma", 0.5 * MatrixX<double>::Ones(d, 1)}};
+    p.state["E"] = random.normal(d, d + n + 1);
   });
   return all;
 }
@@ -188,6 +191,21 @@ BOOST_AUTO_TEST_CASE(kernl_learns_from_a_tangent_as_sigma_vanishes) {
       return rnn::derived("kernl", net, sequence, o).gradient;
     };
     BOOST_TEST(tests::relative(learned(5e6), learned(0)) > 1e-3);
+  }
+}
+
+// More steps than tapes are kept: a step is recorded again when it is asked for.
+BOOST_AUTO_TEST_CASE(long_sequences_are_recorded_again) {
+  const auto net = tests::generic_network(Activation::tanh, Loss::squared, 1, n, 20, m);
+  const auto sequence = tests::generic_sequence(net, 1200);
+  BOOST_TEST(rnn::EditedSteps::most / (20 * 24) < sequence.length());
+  BOOST_TEST(tests::relative(rnn::derived("bptt", net, sequence).gradient, rnn::bptt(net, sequence).gradient) < 1e-11);
+  Options o;
+  o.truncation = 4, o.draws = rnn::Draws(5);
+  for (const char* id : {"f-bptt", "uoro"}) {
+    const auto rule = rules::make_rule(id, net, o);
+    BOOST_TEST(tests::relative(rnn::derived(id, net, sequence, o).gradient,
+                               rules::learn(*rule, net, sequence).gradient) < 1e-10);
   }
 }
 

@@ -26,14 +26,14 @@ Vector with_1(const Vector& h) { return (Vector(h.size() + 1) << h, 1).finished(
 struct Truth {
   Matrix later, states;
   Truth(const rnn::Network<double>& net, const rnn::Sequence<double>& sequence) {
-    const auto steps = rnn::record_steps(net, sequence);
-    const auto count = static_cast<Index>(steps.size()) - 1;
+    const rnn::EditedSteps steps(net, sequence);
+    const Index count = sequence.length() - 1;
     later.setZero(net.d(), count + 1);
     states.setOnes(net.d() + 1, count);
     for (Index t = count; t >= 1; --t) {
-      const auto& next = steps[static_cast<std::size_t>(t)];
+      const auto& next = steps.at(t + 1);
       later.col(t - 1) = next.pull(next.credit + later.col(t)).before;
-      states.col(t - 1).head(net.d()) = steps[static_cast<std::size_t>(t - 1)].h;
+      states.col(t - 1).head(net.d()) = steps.at(t).h;
     }
     later.conservativeResize(net.d(), count);
   }
@@ -114,10 +114,8 @@ LESSON(11, "Predicting the future's gradient") {
   auto net = rnn::random_network(2, 3, 2, random);  // as in lesson 4
   net.alpha = alpha;
   net.loss = rnn::Loss::softmax_ce;
-  const auto steps = rnn::record_steps(net, sequence);  // six tapes
-  const auto at = [&](int t) -> const rnn::EditedStep& {
-    return steps.at(static_cast<std::size_t>(t - 1));
-  };
+  const rnn::EditedSteps steps(net, sequence);  // six tapes
+  const auto at = [&](int t) -> const rnn::EditedStep& { return steps.at(t); };
   rules::Bptt<double> bptt(net);
   rules::learn(bptt, net, sequence);
   const Vector q_3 = at(3).credit;                  // arrives by itself
@@ -309,10 +307,11 @@ LESSON(11, "Predicting the future's gradient") {
   //%hide
   const auto slip = [&](bool overwritten, bool ends, bool reset) {
     Matrix E = Matrix::Zero(3, 12), sum = Matrix::Zero(3, 4);  // E: column 3 l + k stands for Theta_kl
-    const auto other = rnn::record_steps(net, {sequence.x.rowwise().reverse(), sequence.target.rowwise().reverse()});
+    const rnn::Sequence<double> backwards{sequence.x.rowwise().reverse(), sequence.target.rowwise().reverse()};
+    const rnn::EditedSteps other(net, backwards);
     for (int which = reset ? 1 : 0; which < 2; ++which) {  // another sequence first, whose trace may stay
       const auto& all = which == 0 ? other : steps;
-      const auto now = [&](int t) -> const rnn::EditedStep& { return all.at(static_cast<std::size_t>(t - 1)); };
+      const auto now = [&](int t) -> const rnn::EditedStep& { return all.at(t); };
       for (int t = 1; t <= 5; ++t) {
         E = now(overwritten ? t + 1 : t).push(E);
         const Vector h = with_1(now(t).h);

@@ -66,21 +66,23 @@ inline std::string memory(const Row& row) {
 /// One line a work: the reference's time, unroll's ratio with its target and spread, then the peers'.
 inline void print(const Setting& setting, const std::vector<Row>& rows) {
   std::vector<std::string> peers;
-  std::size_t widest = 0;  // of the names
+  std::size_t widest = 0, widest_reference = 9;  // of the names
   for (const Row& row : rows) {
     widest = std::max(widest, row.work.size());
+    widest_reference = std::max(widest_reference, row.reference.size());
     if (row.subject != "unroll" && std::find(peers.begin(), peers.end(), row.subject) == peers.end()) {
       peers.push_back(row.subject);
     }
   }
   fmt::print("{}, {}, {} {}\n", setting.date, setting.machine, setting.compiler, setting.flags);
   fmt::print(
-      "Time of a gradient over the time of the plain function (of a step of RTRL, over that of one bare product). "
-      "Median\n"
-      "of the rounds; +- is half of what the middle half of them spans. \"peer\": the fastest peer's time over "
-      "unroll's.\n"
-      "Bytes: of an entry, tape + adjoint; or of all that is held.\n\n");
-  fmt::print("{:<{}}{:>10} |{:>8}{:>7}{:>9}", "work", widest, "function", "unroll", "+-", "at most");
+      "Each ratio is the time of unroll, or of a peer, over that of the reference, in turns: the median of the rounds, "
+      "+-\n"
+      "half of what the middle half of them spans. \"peer\": the fastest peer's time over unroll's. Bytes: of an "
+      "entry, tape\n"
+      "+ adjoint; or of all that is held.\n\n");
+  fmt::print("{:<{}}  {:<{}}{:>10} |{:>8}{:>7}{:>9}", "work", widest, "reference", widest_reference, "time", "unroll",
+             "+-", "at most");
   for (const std::string& peer : peers) fmt::print("{:>11}", peer);
   fmt::print("{:>7}{:>12}\n", "peer", "bytes");
   for (auto row = rows.begin(); row != rows.end();) {
@@ -89,7 +91,8 @@ inline void print(const Setting& setting, const std::vector<Row>& rows) {
       return std::find_if(row, end, [&](const Row& other) { return other.subject == name; });
     };
     const auto ours = named("unroll");
-    fmt::print("{:<{}}{:>10} |", row->work, widest, duration(row->reference_ns));
+    fmt::print("{:<{}}  {:<{}}{:>10} |", row->work, widest, row->reference, widest_reference,
+               duration(row->reference_ns));
     if (ours == end) {
       fmt::print("{:>24}", "");
     } else {

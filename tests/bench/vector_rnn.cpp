@@ -66,7 +66,7 @@ bool add(Index d, Index n, Index m, double at_most) {
     pair.verify = [bout] { bout->verify(); };
     pair.bytes = [bout] { return bout->recorded.bytes(); };
     if (eigens_tanh) {
-      pair.name += ", Eigen's tanh", pair.reference += ", Eigen's tanh", pair.at_most = 1;
+      pair.name += ", Eigen's tanh", pair.reference += " so", pair.at_most = 1;
       pair.run_reference = [bout] { bout->by_hand_with_eigens_tanh(bout->net, bout->sequence, bout->gradient); };
     } else {
       for (const bench::VectorPeer& peer : bench::vector_peers())

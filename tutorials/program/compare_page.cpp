@@ -271,12 +271,14 @@ std::string compare_page(const Comparison& s, const std::vector<Compared>& all, 
       "of its dL<sub>t</sub>/dθ<sub>s</sub>, on the first seed’s network as it ended. Darker is larger; the present "
       "changes no past, and where a rule has something above the diagonal it credits noise with losses before it. A "
       "row "
-      "apart is what a rule predicts at s: dni and dni-b all losses from s on, bp-lambda those after s. Of "
+      "below is what a rule predicts at s: dni and dni-b all losses from s on, bp-lambda those after s. Of "
       "rules with noise on their units, only W<sub>rec</sub>’s part.</p>\n<div class=\"many\">\n";
   for (const Compared& c : all) {
     if (c.credit.size() != 0)
       page += fmt::format("<figure>{}<figcaption>{}{}</figcaption></figure>\n", matrix(c), c.rule,
-                          std::isfinite(c.courses[0].noise) ? ", one draw" : "");
+                          std::isfinite(c.courses[0].noise) ? ", one draw"
+                          : c.predicted.size() != 0         ? "; below: predicted"
+                                                            : "");
     else
       page += fmt::format("<figure><figcaption><strong>{}</strong> has none: {}.</figcaption></figure>\n", c.rule,
                           c.no_credit.empty() ? "its run did not end" : c.no_credit);

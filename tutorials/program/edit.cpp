@@ -41,18 +41,6 @@ void require_finite(const rnn::Edited& e, const std::string& whose, const std::s
   if (!finite) throw BadFile(fmt::format("{}: the {} gradient is not finite", on, whose));
 }
 
-/// Words in lines of at most `width`.
-std::vector<std::string> wrapped(std::string_view words, std::size_t width) {
-  std::vector<std::string> lines(1);
-  while (!words.empty()) {
-    const std::size_t end = std::min(words.find(' '), words.size());
-    if (!lines.back().empty() && lines.back().size() + 1 + end > width) lines.emplace_back();
-    lines.back() += (lines.back().empty() ? "" : " ") + std::string(words.substr(0, end));
-    words.remove_prefix(std::min(end + 1, words.size()));
-  }
-  return lines;
-}
-
 /// ".465", "1.20", "12.3", and "." where nothing is.
 std::string short_text(double x) {
   if (x == 0) return ".";
@@ -71,11 +59,8 @@ std::string table() {
   std::string text = "Every learning rule as an edit of reverse mode (BPTT) or of forward mode (RTRL):\n\n";
   text += fmt::format("{:<22}{:<9}{}\n", "rule", "mode", "what is edited");
   for (const rnn::EditRow& row : rnn::edits) {
-    std::string left = fmt::format("{:<22}{:<9}", row.id, rnn::direction_names[static_cast<int>(row.direction)]);
-    for (const std::string& line : wrapped(row.what, 49)) {
-      text += left + line + '\n';
-      left.assign(31, ' ');
-    }
+    text += fmt::format("{:<22}{:<9}{}\n", row.id, rnn::direction_names[static_cast<int>(row.direction)],
+                        wrapped(row.what, 31, 49));
     if (row.edit != "-" && !row.edit.empty()) text += fmt::format("{}\"{}\"\n", std::string(31, ' '), row.edit);
   }
   return text +
@@ -179,8 +164,8 @@ std::string costs(const rnn::Edit& edit, const Subject& on) {
 
 int edit_command(const std::vector<std::string>& words) {
   int seed = 1, passes = 100;
-  Options options("unroll edit [\"J = leak; feedback = random\" [FILE]] [--seed N] [--passes N]",
-                  "Edits the exact gradient and shows what is left, on the network and sequence in FILE (- is\n"
+  Options options("unroll edit [\"J = leak; feedback = random\" [FILE]] [--seed N]",
+                  "Edits the exact gradient and shows what is left, on the network and sequence in FILE (- is "
                   "standard input; its options, draws and state are not used) or on a small built-in one.\n"
                   "Without an edit: every known rule as one. What can be said, parted by \";\":\n"
                   "  J          = full, leak, diagonal, 2-step mask, none\n"

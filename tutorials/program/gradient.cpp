@@ -191,7 +191,9 @@ int gradient_command(const std::vector<std::string>& words) {
   Options options(
       "unroll gradient FILE [--rule ID]... [--per-step] [--sensitivity]",
       fmt::format(
-          "Prints, as JSON, the gradient of the network and sequence in FILE (- is standard input).\nRules: {}.\n",
+          "Prints, as JSON, the gradient of the network and sequence in FILE (- is standard input). It may "
+          "hold a rule's options, recorded draws and a start state; the head of the rule's file in rules/ says which.\n"
+          "Rules: {}.\n",
           fmt::join(ids(), ", ")));
   options.value("--rule", "ID", "by this rule; given several times, a list is printed (bptt if none is given)",
                 [&](const std::string& id) { wanted.push_back(id); });

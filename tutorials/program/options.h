@@ -6,6 +6,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tutorials {
@@ -41,6 +42,9 @@ class Options {
   std::string usage_, purpose_;
   std::vector<Row> rows_;
 };
+
+/// `text` in lines of at most `width`, each but the first behind `indent` spaces; the text's own lines stay lines.
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width);
 
 /// Reads a whole number from `low` on; `what` names it in the error.
 int whole_number(const std::string& text, int low, const std::string& what);

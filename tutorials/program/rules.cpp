@@ -31,26 +31,6 @@ std::string_view name(const std::string_view (&names)[N], E e) {
 constexpr Index steps = 100, truncation = 10;  // T and T' of what is measured
 constexpr Index sizes[] = {8, 16, 32, 64};
 
-/// `text` in lines of `width`, each but the first behind `indent` spaces.
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
-  std::string lines;
-  std::size_t column = 0;
-  while (!text.empty()) {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    if (column > 0 && column + 1 + space > width) {
-      lines += '\n' + std::string(indent, ' ');
-      column = 0;
-    } else if (column > 0) {
-      lines += ' ';
-      ++column;
-    }
-    lines += text.substr(0, space);
-    column += space;
-    text.remove_prefix(std::min(space + 1, text.size()));
-  }
-  return lines;
-}
-
 /// Bytes now held on the heap, if the C library tells.
 std::optional<double> held() {
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
