@@ -214,6 +214,24 @@ void check(const Network<T>& net, const Sequence<T>& sequence) {
   if (sequence.length() == 0) throw std::invalid_argument("rnn::Sequence: it has no steps: T = 0");
 }
 
+// The equations, once for vectors of any kind: Eigen's of any number, or whole vectors as entries of a tape.
+
+/// (1.1): u_t from theta, h_{t-1} and x_t.
+template <class Theta, class H, class X>
+[[gnu::always_inline]] inline auto preactivation(const Theta& theta, const H& h_before, const X& x) {
+  return theta.W_rec * h_before + theta.W_in * x + theta.b_rec;
+}
+/// (1.2): h_t from h_{t-1} and f(u_t).
+template <class T, class H, class F>
+[[gnu::always_inline]] inline auto leaky(const T& alpha, const H& h_before, const F& f) {
+  return (T(1) - alpha) * h_before + alpha * f;
+}
+/// (1.3): v_t from theta and h_t.
+template <class Theta, class H>
+[[gnu::always_inline]] inline auto readout(const Theta& theta, const H& h) {
+  return theta.W_out * h + theta.b_out;
+}
+
 /// What happens in the recurrent layer at one time.
 template <class S>
 struct Step {
@@ -228,9 +246,9 @@ struct Step {
 template <class T, class S, class H, class X>
 void step(const Network<T>& net, const Parameters<S>& theta, const Eigen::MatrixBase<H>& h_before,
           const Eigen::MatrixBase<X>& x, Step<S>& now) {
-  now.u.noalias() = theta.W_rec * h_before.derived() + theta.W_in * x.derived() + theta.b_rec;
+  now.u.noalias() = preactivation(theta, h_before.derived(), x.derived());
   activate(net.activation, now.u, now.f);
-  now.h = (T(1) - net.alpha) * h_before.derived() + net.alpha * now.f;
+  now.h = leaky(net.alpha, h_before.derived(), now.f);
 }
 /// The same, as a new Step.
 template <class T, class S, class H, class X>
@@ -244,11 +262,11 @@ Step<S> step(const Network<T>& net, const Parameters<S>& theta, const Eigen::Mat
 /// (1.3): v_t from h_t.
 template <class S, class H>
 void output(const Parameters<S>& theta, const Eigen::MatrixBase<H>& h, VectorX<S>& v) {
-  v.noalias() = theta.W_out * h.derived() + theta.b_out;
+  v.noalias() = readout(theta, h.derived());
 }
 template <class S, class H>
 VectorX<S> output(const Parameters<S>& theta, const Eigen::MatrixBase<H>& h) {
-  return theta.W_out * h.derived() + theta.b_out;
+  return readout(theta, h.derived());
 }
 
 /// The whole run with the network's own parameters; column t-1 belongs to time t, but column t of h: h_0 is its first.

@@ -15,22 +15,6 @@ inline Parameters<double> from_tuple(const ParameterTuple& t) {
   return std::apply([](const auto&... block) { return Parameters<double>{block...}; }, t);
 }
 
-/// f(u), element by element.
-inline ad::VarMatrix activate(Activation f, ad::VarMatrix u) {
-  switch (f) {
-    case Activation::tanh:
-      return tanh(u);
-    case Activation::relu:
-      return relu(u);
-    case Activation::sigmoid:
-      return sigmoid(u);
-    case Activation::softplus:
-      return softplus(u);
-    default:
-      return u;
-  }
-}
-
 /// L_t from v_t and the target. Throws std::invalid_argument where their sizes differ.
 inline ad::Var loss_t(Loss loss, ad::VarMatrix v, ad::VarMatrix target) {
   switch (loss) {
@@ -52,9 +36,10 @@ template <class Theta>
                                                                               ad::VarMatrix h_before, ad::VarMatrix x,
                                                                               ad::VarMatrix target) {
   const auto& [W_rec, W_in, b_rec, W_out, b_out] = theta;
-  const ad::VarMatrix u = W_rec * h_before + W_in * x + b_rec;
-  const ad::VarMatrix h = (1 - net.alpha) * h_before + net.alpha * activate(net.activation, u);
-  return {h, loss_t(net.loss, W_out * h + b_out, target)};
+  const Blocks<ad::VarMatrix> blocks{W_rec, W_in, b_rec, W_out, b_out};
+  const ad::VarMatrix u = preactivation(blocks, h_before, x);
+  const ad::VarMatrix h = leaky(net.alpha, h_before, activate(net.activation, u));
+  return {h, loss_t(net.loss, readout(blocks, h), target)};
 }
 
 }  // namespace rnn
