@@ -180,16 +180,28 @@ void multiply(T* Y, const T* A, Index rows, Index depth, const T* X, Index x_str
   });
 }
 
-/// n packs, n = 2, 4 or 8, to the first of them: the sums of each n numbers that follow each other.
+/// n packs, n = 2 or 4, to the first of them: the sums of each n numbers that follow each other.
 template <int n>
 [[gnu::always_inline]] inline void fold(Pack<8>* all) {
   if constexpr (n > 1) {
-#pragma GCC unroll 4
     for (int k = 0; k < n / 2; ++k)
       all[k] = __builtin_shufflevector(all[2 * k], all[2 * k + 1], 0, 2, 4, 6, 8, 10, 12, 14) +
                __builtin_shufflevector(all[2 * k], all[2 * k + 1], 1, 3, 5, 7, 9, 11, 13, 15);
     fold<n / 2>(all);
   }
+}
+/// Eight packs to one of their sums. Pairs of numbers, of pairs, of fours: these shuffles are the cheap ones.
+[[gnu::always_inline]] inline void fold_eight(Pack<8>* all) {
+#pragma GCC unroll 4
+  for (int k = 0; k < 8; k += 2)
+    all[k] = __builtin_shufflevector(all[k], all[k + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+             __builtin_shufflevector(all[k], all[k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+#pragma GCC unroll 2
+  for (int k = 0; k < 8; k += 4)
+    all[k] = __builtin_shufflevector(all[k], all[k + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
+             __builtin_shufflevector(all[k], all[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+  all[0] = __builtin_shufflevector(all[0], all[4], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(all[0], all[4], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 
 /// y += s A^T x for R rows of A, a multiple of eight, or if R = 0, for all of them; column after column.
@@ -218,7 +230,7 @@ void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
       }
       sum[c] = even + odd;
     }
-    fold<8>(sum);
+    fold_eight(sum);
     pack<8>(y + j) += s * sum[0];
   }
   for (; j < cols; ++j, A += rows) y[j] += s * dot(A, x, R > 0 ? R : rows);

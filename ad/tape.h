@@ -254,7 +254,8 @@ class TapeOf : private Cursor<T>, public Annotations {
     if constexpr (!std::is_same_v<A, T>)
       require_only_scalars();
     else
-      for (const Block<T>* b = store_.block.data() + blocks_; b-- != store_.block.data();) {
+      for (Id k = blocks_; k-- > 0;) {
+        const Block<T>* const b = store_.block.data() + k;
         if (b->before > top) continue;
         if (top >= b->end) entries_down<false>(adjoint, b->end, top, b->shift, addend);
         if (waiting && waiting->from >= b->before) waiting->add(*waiting, b->before, adjoint);
