@@ -16,10 +16,10 @@ using ConstMap = Eigen::Map<const Eigen::MatrixXd>;
 using VectorMap = Eigen::Map<Eigen::VectorXd>;
 using ConstVectorMap = Eigen::Map<const Eigen::VectorXd>;
 
-/// N numbers side by side.
+/// N numbers side by side in a register.
 template <int N>
 struct PackOf {
-  typedef double type __attribute__((vector_size(sizeof(double) * N), aligned(8), may_alias));
+  typedef double type __attribute__((vector_size(sizeof(double) * N)));
 };
 template <>
 struct PackOf<1> {
@@ -27,13 +27,18 @@ struct PackOf<1> {
 };
 template <int N>
 using Pack = typename PackOf<N>::type;
+/// The same anywhere in memory. A member: clang 14 forgets a lesser alignment that comes with a type on its own.
 template <int N>
-[[gnu::always_inline]] inline Pack<N>& pack(double* p) {
-  return *reinterpret_cast<Pack<N>*>(p);
+struct [[gnu::packed, gnu::may_alias]] Unaligned {
+  Pack<N> v;
+};
+template <int N>
+[[gnu::always_inline]] inline Unaligned<N>& pack(double* p) {
+  return *reinterpret_cast<Unaligned<N>*>(p);
 }
 template <int N>
-[[gnu::always_inline]] inline const Pack<N>& pack(const double* p) {
-  return *reinterpret_cast<const Pack<N>*>(p);
+[[gnu::always_inline]] inline const Unaligned<N>& pack(const double* p) {
+  return *reinterpret_cast<const Unaligned<N>*>(p);
 }
 
 /// f.operator()<N>(i) for packs of N = 8, 4, 2, 1 that cover 0 .. n-1.
@@ -48,11 +53,11 @@ template <class F>
 
 /// y = s x
 inline void set(double* y, double s, const double* x, Index n) {
-  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i) = s * pack<N>(x + i); });
+  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i).v = s * pack<N>(x + i).v; });
 }
 /// y += s x
 inline void add(double* y, double s, const double* x, Index n) {
-  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i) += s * pack<N>(x + i); });
+  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i).v += s * pack<N>(x + i).v; });
 }
 /// s x
 struct Multiple {
@@ -62,11 +67,11 @@ struct Multiple {
 /// y = s_1 x_1 + s_2 x_2 + ...
 template <class... Term>
 [[gnu::always_inline]] inline void combine(double* y, Index n, const Term&... term) {
-  by_packs(n, [&]<int N>(Index i) { pack<N>(y + i) = (... + (term.s * pack<N>(term.x + i))); });
+  by_packs(n, [&]<int N>(Index i) { pack<N>(y + i).v = (... + (term.s * pack<N>(term.x + i).v)); });
 }
 /// y += s (x - z)
 inline void add_difference(double* y, double s, const double* x, const double* z, Index n) {
-  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i) += s * (pack<N>(x + i) - pack<N>(z + i)); });
+  by_packs(n, [=]<int N>(Index i) { pack<N>(y + i).v += s * (pack<N>(x + i).v - pack<N>(z + i).v); });
 }
 
 /// The sum of what f.operator()<N>(sum, i) adds to `sum`, a pack of N = 8, and from where these end, of 1.
@@ -80,16 +85,16 @@ template <class F>
   return one + (((eight[0] + eight[4]) + (eight[2] + eight[6])) + ((eight[1] + eight[5]) + (eight[3] + eight[7])));
 }
 inline double sum(const double* x, Index n) {
-  return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i); });
+  return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i).v; });
 }
 /// x . z
 inline double dot(const double* x, const double* z, Index n) {
-  return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i) * pack<N>(z + i); });
+  return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i).v * pack<N>(z + i).v; });
 }
 /// |x - z|^2
 inline double squared_distance(const double* x, const double* z, Index n) {
   return total(n, [=]<int N>(Pack<N>& sum, Index i) {
-    const Pack<N> r = pack<N>(x + i) - pack<N>(z + i);
+    const Pack<N> r = pack<N>(x + i).v - pack<N>(z + i).v;
     sum += r * r;
   });
 }
@@ -102,12 +107,12 @@ void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
   Index j = 0;
   for (; j + sums <= cols; j += sums, A += sums * stride)
     for (int m = 0; m < sums; ++m)
-      for (int k = 0; k < packs; ++k) sum[m][k] += x[j + m] * pack<N>(A + m * stride + N * k);
+      for (int k = 0; k < packs; ++k) sum[m][k] += x[j + m] * pack<N>(A + m * stride + N * k).v;
   for (; j < cols; ++j, A += stride)
-    for (int k = 0; k < packs; ++k) sum[0][k] += x[j] * pack<N>(A + N * k);
+    for (int k = 0; k < packs; ++k) sum[0][k] += x[j] * pack<N>(A + N * k).v;
   for (int m = 1; m < sums; ++m)
     for (int k = 0; k < packs; ++k) sum[0][k] += sum[m][k];
-  for (int k = 0; k < packs; ++k) pack<N>(y + N * k) += s * sum[0][k];
+  for (int k = 0; k < packs; ++k) pack<N>(y + N * k).v += s * sum[0][k];
 }
 
 /// How many numbers fit into half of the processor's vector registers.
@@ -162,11 +167,11 @@ template <int R, int C, bool set, class T>
   Pack<N> sum[C][packs]{};
   for (Index j = 0; j < depth; ++j, A += a_stride)
     for (int c = 0; c < C; ++c)
-      for (int k = 0; k < packs; ++k) sum[c][k] += X[j + c * x_stride] * pack<N>(A + N * k);
+      for (int k = 0; k < packs; ++k) sum[c][k] += X[j + c * x_stride] * pack<N>(A + N * k).v;
   for (int c = 0; c < C; ++c)
     for (int k = 0; k < packs; ++k) {
-      Pack<N>& y = pack<N>(Y + c * y_stride + N * k);
-      y = set ? s * sum[c][k] : y + s * sum[c][k];
+      auto& y = pack<N>(Y + c * y_stride + N * k);
+      y.v = set ? s * sum[c][k] : y.v + s * sum[c][k];
     }
 }
 /// Y = or += s A X, A rows x depth and Y column by column without gaps. For matrices A that stay in a cache.
@@ -209,7 +214,7 @@ template <int R, class T>
 void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
   constexpr int packs = R / 8;
   Pack<8> X[packs + 1];
-  for (int k = 0; k < packs; ++k) X[k] = pack<8>(x + 8 * k);
+  for (int k = 0; k < packs; ++k) X[k] = pack<8>(x + 8 * k).v;
   Index j = 0;
   for (; j + 8 <= cols; j += 8, A += 8 * rows) {
     Pack<8> sum[8];
@@ -218,20 +223,20 @@ void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
       const T* const a = A + c * rows;
       Pack<8> even{}, odd{};
       if constexpr (R > 0) {
-        for (int k = 0; k < packs; k += 2) even += X[k] * pack<8>(a + 8 * k);
-        for (int k = 1; k < packs; k += 2) odd += X[k] * pack<8>(a + 8 * k);
+        for (int k = 0; k < packs; k += 2) even += X[k] * pack<8>(a + 8 * k).v;
+        for (int k = 1; k < packs; k += 2) odd += X[k] * pack<8>(a + 8 * k).v;
       } else {
         Index i = 0;
         for (; i + 16 <= rows; i += 16) {
-          even += pack<8>(x + i) * pack<8>(a + i);
-          odd += pack<8>(x + i + 8) * pack<8>(a + i + 8);
+          even += pack<8>(x + i).v * pack<8>(a + i).v;
+          odd += pack<8>(x + i + 8).v * pack<8>(a + i + 8).v;
         }
         for (; i < rows; ++i) even[0] += x[i] * a[i];
       }
       sum[c] = even + odd;
     }
     fold_eight(sum);
-    pack<8>(y + j) += s * sum[0];
+    pack<8>(y + j).v += s * sum[0];
   }
   for (; j < cols; ++j, A += rows) y[j] += s * dot(A, x, R > 0 ? R : rows);
 }
@@ -242,9 +247,9 @@ void add_short_columns(T* y, const T* A, Index cols, const T* x, T s) {
   Index j = 0;
   for (; j + 8 <= cols; j += 8) {
     Pack<8> product[R];
-    for (int k = 0; k < R; ++k) product[k] = X * pack<8>(A + j * R + 8 * k);
+    for (int k = 0; k < R; ++k) product[k] = X * pack<8>(A + j * R + 8 * k).v;
     fold<R>(product);
-    pack<8>(y + j) += s * product[0];
+    pack<8>(y + j).v += s * product[0];
   }
   for (; j < cols; ++j) y[j] += s * dot(A + j * R, x, R);
 }

@@ -30,7 +30,7 @@ class Rtrl {
       before_ = P;
       P.noalias() = J_ * before_;
       P.diagonal() += z_(c) * t.slope;
-      for (Eigen::Index i = 0; i < d_; ++i) gradient_(i, c) = t.error.dot(P.col(i));
+      gradient_.col(c).noalias() = P.transpose() * t.error;
     }
     return gradient_;
   }
