@@ -19,7 +19,7 @@ using ConstVectorMap = Eigen::Map<const Eigen::VectorXd>;
 /// N numbers side by side in a register.
 template <int N>
 struct PackOf {
-  typedef double type __attribute__((vector_size(sizeof(double) * N)));
+  typedef double type __attribute__((vector_size(sizeof(double) * N), aligned(8)));
 };
 template <>
 struct PackOf<1> {
