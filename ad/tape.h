@@ -163,9 +163,11 @@ class TapeOf : private Cursor<T>, public Annotations {
       inputs_ = end - 1;  // nobody reads their entries
     else
       for (Id i = first; i < end; ++i) entry[i] = {T(0), T(0), 0, 0}, code[i] = static_cast<Code>(Op::input);
-    for (Id i = first; i < end; ++i) {
-      value[i] = v[i - first];
-      x[i - first] = {v[i - first], key(generation(), i)};
+    T* const values = value + first;
+    const Key k = key(generation(), first);
+    for (std::size_t i = 0; i < n; ++i) {
+      values[i] = v[i];
+      x[i] = {v[i], k + i};
     }
     this->set_size(end);
   }
