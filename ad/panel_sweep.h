@@ -14,11 +14,15 @@ class PanelSweep {
  public:
   using Columns = Moves::Columns;
 
-  /// Throws std::invalid_argument where there are fewer variables.
+  /// Throws std::invalid_argument where there are fewer variables, or the origin lies inside a matrix.
   PanelSweep(const Tape& t, Id origin) : t_(t), origin_(origin + 1) {
     if (origin > t.length())
       throw std::invalid_argument("ad::PanelSweep: the origin is variable " + std::to_string(origin) + " of " +
                                   std::to_string(t.length()));
+    if (const auto* b = t.block_before(origin); b && origin_ < b->end)
+      throw std::invalid_argument("ad::PanelSweep: variable " + std::to_string(origin) +
+                                  ", the origin, is part of the " + std::to_string(b->rows) + " x " +
+                                  std::to_string(b->cols) + " matrix of variable " + std::to_string(b->first));
   }
 
   /// Element i of x moves alone, in direction `direction` + i.

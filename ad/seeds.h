@@ -36,7 +36,7 @@ class Seeds {
   /// The panel's direction 0 is this one.
   void begin_at(Index direction) { begin_ = direction; }
 
-  /// How a run moves in the directions of a panel; written out as columns if asked to.
+  /// How a run moves in the directions of a panel; written out as columns if asked to, until the call after the next.
   Moves of(const TapeOf<double>& t, const Panel<double>& d, Id first, Index size, bool written_out) const {
     const auto columns = [&](const double* at, Index stride) {
       return Moves{.tangents = {at, size, d.directions, Eigen::OuterStride<>(stride)}};
@@ -55,7 +55,9 @@ class Seeds {
     const Index element = Index{first} - only->first, k = begin_ - only->direction;
     if (!written_out && only->columns) return columns(only->columns + k * only->stride + element, only->stride);
     if (!written_out) return {.one_by_one = true, .column = element - k};
-    static thread_local Array<double> all;
+    static thread_local Array<double> written[2];  // two operands may be looked at together
+    static thread_local int turn = 0;
+    Array<double>& all = written[turn ^= 1];
     all.resize(static_cast<std::size_t>(size) * d.directions);
     for (Index j = 0; j < d.directions; ++j)
       for (Index i = 0; i < size; ++i)

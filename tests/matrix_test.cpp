@@ -267,6 +267,26 @@ BOOST_AUTO_TEST_CASE(empty_and_single) {
       "no columns", [](auto& x, auto& z) { return VarMatrix(x * z); }, random(3, 0), random(0, 2));
 }
 
+BOOST_AUTO_TEST_CASE(a_panel_may_hold_parts_of_several_seeds) {
+  Tape tape;
+  const VarMatrix x = ad::input(tape, random(5, 1)), z = ad::input(tape, random(5, 1));
+  ad::PanelSweep sweep(tape, tape.length());
+  const Matrix dx = random(5, 3), dz = random(5, 3);
+  const auto along = [](const Matrix& m) {
+    return ad::PanelSweep::Columns(m.data(), m.rows(), m.cols(), Eigen::OuterStride<>(m.rows()));
+  };
+  sweep.move_along(x, 0, along(dx));
+  sweep.move_along(z, 2, along(dz));  // direction 2 moves both
+  const VarMatrix y = 0.3 * x - 1.7 * z;
+  Matrix expected = Matrix::Zero(5, 5);
+  expected.leftCols(3) += 0.3 * dx;
+  expected.rightCols(3) -= 1.7 * dz;
+  sweep.run(0, 5);
+  BOOST_TEST((sweep.tangents(y) - expected).norm() < 1e-15);
+  sweep.run(1, 3);
+  BOOST_TEST((sweep.tangents(y) - expected.middleCols(1, 3)).norm() < 1e-15);
+}
+
 BOOST_AUTO_TEST_CASE(panels_say_what_they_cannot_do) {
   Tape tape;
   const VarMatrix W = ad::input(tape, random(3, 2)), x = ad::input(tape, random(2, 1));
@@ -285,6 +305,7 @@ BOOST_AUTO_TEST_CASE(panels_say_what_they_cannot_do) {
   BOOST_TEST(sweep.tangents(y).norm() == 0);  // nothing moves
   BOOST_CHECK_EXCEPTION(sweep.tangents(x), Bad, says("begins at"));
   BOOST_CHECK_THROW(ad::PanelSweep(tape, tape.length() + 1), Bad);
+  BOOST_CHECK_EXCEPTION(ad::PanelSweep(tape, W.id()), Bad, says("part of the 3 x 2 matrix"));
   tape.clear();
   BOOST_CHECK_EXCEPTION(sweep.move_each(x, 0), Bad, says("earlier recording"));
 }
