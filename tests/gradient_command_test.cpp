@@ -362,7 +362,7 @@ BOOST_AUTO_TEST_CASE(recorded_draws_and_start_states_are_replayed) {
   // a direction for all weights, given as a d x k matrix
   const MatrixX<double> V = random.normal(5, 9);
   j.erase("state");
-  j["draws"] = {rows(V)};  // at the first step; no other draws
+  j["draws"] = Json::array({rows(V)});  // at the first step; no other draws
   const Json forward = Json::parse(printed({File(j).path.string(), "--rule", "forward-gradient"}));
   const auto tape = rnn::bptt(c.net, c.sequence);
   const double along = tape.gradient.W_rec.cwiseProduct(V.leftCols(5)).sum() +
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(every_rule_is_its_definition_in_numpy) {
     for (const std::string& rule : rules) {
       const Json got = Json::parse(printed({f.path.string(), "--per-step", "--rule", rule}));
       for (const auto& [block, expected] : c["gradient"].items()) BOOST_TEST_CONTEXT(rule << ", " << block) {
-          const Json one = {got["gradient"]}, other = {c["gradient"]};
+          const Json one = Json::array({got["gradient"]}), other = Json::array({c["gradient"]});
           BOOST_TEST(tests::relative(numbers(one, block), numbers(other, block)) < 1e-12);
           BOOST_TEST(tests::relative(numbers(got["per_step"], block), numbers(c["per_step"], block)) < 1e-12);
         }

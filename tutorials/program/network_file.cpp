@@ -132,7 +132,7 @@ class Reader {
       const VectorX<double> row = numbers(j[i], fmt::format("{}[{}]", at, i));
       if (i == 0) m.resize(m.rows(), row.size());
       if (row.size() != m.cols()) fail("{}[{}] has {} numbers, but {}[0] has {}", at, i, row.size(), at, m.cols());
-      m.row(static_cast<Eigen::Index>(i)) = row;
+      for (Eigen::Index k = 0; k < row.size(); ++k) m(static_cast<Eigen::Index>(i), k) = row[k];
     }
     return m;
   }
