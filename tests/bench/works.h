@@ -1,8 +1,8 @@
 // The functions whose gradients are timed: each is written once, for every kind of number.
 //
-// To add a work: write a struct with a name, a point at which it is differentiated, and one templated
-// function from that point to a number; add it to `for_each_work`. Every subject (plain double, unroll, each
-// peer) then runs that same source.
+// To add a work: write a struct with a name, a point at which it is differentiated, and one templated function from that
+// point to a number; add it to `for_each_work`. Every subject (plain double, unroll, each peer) then runs that same source.
+// The function is compiled on its own, as a user's is: inside what surrounds it, registers would be a matter of chance.
 #pragma once
 
 #include <algorithm>
@@ -38,7 +38,7 @@ struct Product {
   }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     Number y = x[0];
     for (std::size_t i = 1; i < x.size(); ++i) y = y * x[i];
     return y;
@@ -56,7 +56,7 @@ struct CompoundChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     using std::exp, std::sin;
     Number y = x[0];
     for (int pass = 0; pass < 10; ++pass) {
@@ -74,7 +74,7 @@ struct NamedChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     using std::exp, std::sin;
     Number y = x[0];
     for (int pass = 0; pass < 10; ++pass) {
@@ -103,7 +103,7 @@ struct CheapChain {
   std::vector<double> point() const { return numbers(100, 2); }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     Number y = x[0];
     Number total = x[1];
     for (int pass = 0; pass < 10; ++pass) {
@@ -138,7 +138,7 @@ struct ScalarRnn {
   }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     using std::tanh;
     const Number* W_rec = x.data();
     const Number* W_in = W_rec + d * d;
@@ -189,7 +189,7 @@ struct Mixture {
   }
 
   template <class Number>
-  Number operator()(std::span<const Number> x) const {
+  [[gnu::noinline]] Number operator()(std::span<const Number> x) const {
     using std::exp;
     const Number *a = x.data(), *mu = a + K, *q = mu + K * D;
     std::vector<Number> diagonal(K * D), log_det(K, Number(0.0)), term(K), centered(D);
