@@ -74,6 +74,12 @@ inline void add_difference(double* y, double s, const double* x, const double* z
   by_packs(n, [=]<int N>(Index i) { pack<N>(y + i).v += s * (pack<N>(x + i).v - pack<N>(z + i).v); });
 }
 
+/// ((v_0 + v_4) + (v_2 + v_6)) + ((v_1 + v_5) + (v_3 + v_7)): halves are added, then their halves.
+[[gnu::always_inline]] inline double total_of(const Pack<8>& v) {
+  const Pack<4> four = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+  const Pack<2> two = __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
+  return two[0] + two[1];
+}
 /// The sum of what f.operator()<N>(sum, i) adds to `sum`, a pack of N = 8, and from where these end, of 1.
 template <class F>
 [[gnu::always_inline]] inline double total(Index n, F&& f) {
@@ -82,7 +88,7 @@ template <class F>
   Index i = 0;
   for (; i + 8 <= n; i += 8) f.template operator()<8>(eight, i);
   for (; i < n; ++i) f.template operator()<1>(one, i);
-  return one + (((eight[0] + eight[4]) + (eight[2] + eight[6])) + ((eight[1] + eight[5]) + (eight[3] + eight[7])));
+  return one + total_of(eight);
 }
 inline double sum(const double* x, Index n) {
   return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i).v; });
@@ -99,20 +105,27 @@ inline double squared_distance(const double* x, const double* z, Index n) {
   });
 }
 
-/// y += s A x for R rows of A, column after column. The sum stays in registers, as several that do not wait for each other.
+/// y += s A x for R rows of A, column after column. The sum stays in registers, as several that do not wait for each other:
+/// loops are unrolled by order, since those that g++ unrolls late leave their arrays in memory.
 template <int R, class T>
 void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
   constexpr int N = R < 8 ? R : 8, packs = R / N, sums = packs >= 8 ? 1 : packs >= 4 ? 2 : 4;
-  Pack<N> sum[sums][packs]{};
+  Pack<N> sum[sums * packs];
+#pragma GCC unroll 16
+  for (int k = 0; k < sums * packs; ++k) sum[k] = Pack<N>{};
   Index j = 0;
-  for (; j + sums <= cols; j += sums, A += sums * stride)
-    for (int m = 0; m < sums; ++m)
-      for (int k = 0; k < packs; ++k) sum[m][k] += x[j + m] * pack<N>(A + m * stride + N * k).v;
-  for (; j < cols; ++j, A += stride)
-    for (int k = 0; k < packs; ++k) sum[0][k] += x[j] * pack<N>(A + N * k).v;
-  for (int m = 1; m < sums; ++m)
-    for (int k = 0; k < packs; ++k) sum[0][k] += sum[m][k];
-  for (int k = 0; k < packs; ++k) pack<N>(y + N * k).v += s * sum[0][k];
+  for (; j + sums <= cols; j += sums, A += sums * stride) {
+#pragma GCC unroll 16
+    for (int k = 0; k < sums * packs; ++k) sum[k] += x[j + k / packs] * pack<N>(A + k / packs * stride + N * (k % packs)).v;
+  }
+  for (; j < cols; ++j, A += stride) {
+#pragma GCC unroll 16
+    for (int k = 0; k < packs; ++k) sum[k] += x[j] * pack<N>(A + N * k).v;
+  }
+#pragma GCC unroll 16
+  for (int k = packs; k < sums * packs; ++k) sum[k % packs] += sum[k];
+#pragma GCC unroll 16
+  for (int k = 0; k < packs; ++k) pack<N>(y + N * k).v += s * sum[k];
 }
 
 /// How many numbers fit into half of the processor's vector registers.
@@ -265,6 +278,36 @@ void add_transposed_product(T* y, const T* A, Index rows, Index cols, const T* x
       by_strips<half_of_registers<T>, 8>(rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
   if (i < rows)
     for (Index j = 0; j < cols; ++j) y[j] += s * dot(A + i + j * rows, x + i, rows - i);
+}
+
+/// A term g x^T of a sum of outer products.
+template <class T>
+struct Outer {
+  const T *g, *x;
+};
+/// R rows and C columns of W += g_1 x_1^T + ... + g_n x_n^T, whose sums stay in registers; W's columns are `stride` apart.
+template <int R, int C, class T>
+void add_outer_products(T* W, Index stride, const Outer<T>* terms, Index n, Index i, Index j) {
+  constexpr int N = R < 8 ? R : 8, packs = R / N;
+  Pack<N> sum[C * packs];
+#pragma GCC unroll 16
+  for (int k = 0; k < C * packs; ++k) sum[k] = Pack<N>{};
+  for (const Outer<T>* term = terms; term != terms + n; ++term) {
+    const T *const g = term->g + i, *const x = term->x + j;
+#pragma GCC unroll 16
+    for (int k = 0; k < C * packs; ++k) sum[k] += x[k / packs] * pack<N>(g + N * (k % packs)).v;
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < C * packs; ++k) pack<N>(W + i + N * (k % packs) + (j + k / packs) * stride).v += sum[k];
+}
+/// W += g_1 x_1^T + ... + g_n x_n^T, W rows x cols column by column without gaps.
+template <class T>
+void add_outer_products(T* W, Index rows, Index cols, const Outer<T>* terms, Index n) {
+  constexpr int most = 2 * Eigen::internal::packet_traits<T>::size;
+  by_strips<most, 1>(rows, [=]<int R>(Index i) {
+    by_strips<half_of_registers<T> / most, 1>(
+        cols, [=]<int C>(Index j) { add_outer_products<R, C>(W, rows, terms, n, i, j); });
+  });
 }
 
 /// f(eight numbers of x, where in y their results go) for all n; x and y may be the same.

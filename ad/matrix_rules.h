@@ -327,6 +327,7 @@ struct Elementwise {
   static void pull_each(Index n, const double* x, const double* y, const double* g, double* a) {
     kernels::by_packs(n, [=]<int N>(Index i) {
       double p[N];
+#pragma GCC unroll 1
       for (int k = 0; k < N; ++k) p[k] = partial(0, x[i + k], 0, y[i + k]);
       flow<N, false>(a + i, p, g + i);
     });

@@ -81,70 +81,51 @@ class Uses : public ad::Waiting<T> {
  private:
   struct Part {
     Run W;
-    Array<T> G{}, X{};  // columns taken in
-    Array<T> sum{};     // of the groups before; empty as long as there are none
+    std::vector<kernels::Outer<T>> terms{};  // the first `waiting` of them: columns where they were computed,
+    Array<T> G{}, X{};                 // or of these
+    Array<T> sum{};                    // of the groups before; empty as long as there are none
     Index waiting = 0;
-    // behind these, columns that still stand where they were computed, at equal distances: in a loop over time they do
-    Index standing = 0, from_g = 0, from_x = 0;
-    const T *g_0 = nullptr, *x_0 = nullptr, *g_next = nullptr, *x_next = nullptr;
-    T s_0{};
 
     Index rows() const { return W.rows(); }
     Index cols() const { return W.cols(); }
     void begin(Run of) {
       W = of;
-      G.resize(static_cast<std::size_t>(narrow * rows()));
-      X.resize(static_cast<std::size_t>(narrow * cols()));
+      terms.resize(static_cast<std::size_t>(narrow));
       sum.clear();
-      waiting = standing = 0;
+      waiting = 0;
     }
     [[gnu::always_inline]] void take(T s, const T* g, const T* x, Index n) {
-      if (g == g_next && x == x_next && s == s_0 && n == 1 && standing > 1 && waiting + standing < narrow) [[likely]]
-        ++standing, g_next += from_g, x_next += from_x;
+      if (n == 1 && s == 1 && waiting < narrow) [[likely]]
+        terms[static_cast<std::size_t>(waiting++)] = {g, x};
       else
-        take_another(s, g, x, n);
+        take_many(s, g, x, n);
     }
-    [[gnu::noinline]] void take_another(T s, const T* g, const T* x, Index n) {
-      if (standing == 1 && n == 1 && s == s_0 && waiting < narrow - 1) {
-        from_g = g - g_0, from_x = x - x_0;
-        g_next = g + from_g, x_next = x + from_x;
-        standing = 2;
-        return;
+    [[gnu::noinline]] void take_many(T s, const T* g, const T* x, Index n) {
+      for (; n-- > 0; g += rows(), x += cols()) {
+        if (waiting == narrow) multiply();
+        terms[static_cast<std::size_t>(waiting++)] = {s == 1 ? g : kept(G, rows(), s, g), x};
       }
-      take_in();
-      if (waiting + n > narrow) multiply();
-      if (n == 1) {
-        g_0 = g, x_0 = x, s_0 = s;
-        standing = 1;
-        return;
-      }
-      for (; n > narrow; n -= narrow, g += narrow * rows(), x += narrow * cols()) append(s, g, x, narrow), multiply();
-      append(s, g, x, n);
+    }
+    /// s x in the place among `all` that belongs to the next term.
+    const T* kept(Array<T>& all, Index size, T s, const T* x) const {
+      all.resize(static_cast<std::size_t>(narrow * size));
+      T* const place = all.data() + waiting * size;
+      if (place != x) kernels::set(place, s, x, size);
+      return place;
     }
     /// After this the tape may go.
     void take_in() {
-      for (Index i = 0; i < standing; ++i) append(s_0, g_0 + i * from_g, x_0 + i * from_x, 1);
-      standing = 0;
-    }
-    void append(T s, const T* g, const T* x, Index n) {
-      kernels::set(G.data() + waiting * rows(), s, g, n * rows());
-      kernels::set(X.data() + waiting * cols(), 1, x, n * cols());
-      waiting += n;
+      const Index n = std::exchange(waiting, 0);
+      for (; waiting < n; ++waiting) {
+        kernels::Outer<T>& term = terms[static_cast<std::size_t>(waiting)];
+        term = {kept(G, rows(), 1, term.g), kept(X, cols(), 1, term.x)};
+      }
     }
     void multiply() {
       if (sum.empty()) sum.assign(static_cast<std::size_t>(rows() * cols()), 0.0);
       multiply(sum.data());
     }
-    void multiply(T* to) {
-      if (waiting > 0 || s_0 != 1) take_in();
-      using Group = Eigen::Map<const MatrixX<T>, 0, Eigen::OuterStride<>>;
-      const bool in_place = standing > 0;
-      const Index n = in_place ? standing : waiting;
-      const Group g(in_place ? g_0 : G.data(), rows(), n, Eigen::OuterStride<>(in_place ? from_g : rows()));
-      const Group x(in_place ? x_0 : X.data(), cols(), n, Eigen::OuterStride<>(in_place ? from_x : cols()));
-      Eigen::Map<MatrixX<T>>(to, rows(), cols()).noalias() += g * x.transpose();
-      waiting = standing = 0;
-    }
+    void multiply(T* to) { kernels::add_outer_products(to, rows(), cols(), terms.data(), std::exchange(waiting, 0)); }
     void finish(T* to) {
       if (sum.empty()) return multiply(to);
       multiply();
@@ -160,7 +141,7 @@ class Uses : public ad::Waiting<T> {
   }
   static std::size_t bytes(Run W) {
     const std::size_t rows = W.rows(), cols = W.cols();
-    return (narrow * (rows + cols) + rows * cols) * sizeof(T);
+    return (narrow * (rows + cols) + rows * cols) * sizeof(T) + narrow * sizeof(kernels::Outer<T>);
   }
   [[gnu::noinline]] Id place_of(Run W) {
     for (Id i = waiting_; i-- > 0;)
