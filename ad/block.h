@@ -32,18 +32,24 @@ struct Panel {
 /// A run of variables, or of plain numbers, in the shape of a matrix, column by column. Two words, so that it is handed over
 /// in two registers and never goes through memory on the way.
 class Run {
-  static constexpr std::uint64_t transposed_bit = std::uint64_t{1} << 31, plain_bit = std::uint64_t{1} << 63;
-  std::uint64_t shape_ = plain_bit;  // rows, columns, and two marks
-  Key key_ = 0;                      // of the first variable
+  static constexpr Id plain_bit = Id{1} << 31;
+  static constexpr std::uint64_t transposed_bit = std::uint64_t{1} << 63;
+  std::uint64_t shape_ = 0;    // columns, rows; the highest bit: transposed
+  Key key_ = key(0, plain_bit);  // of the first variable, or where among the plain numbers the first stands, with a mark
+
+  friend class BlockOperand;
+  [[gnu::always_inline]] Run(std::uint64_t shape, Key k) : shape_(shape), key_(k) {}
 
  public:
+  static constexpr Id most = plain_bit - 1;  // ids, rows, columns
+
   Run() = default;
   [[gnu::always_inline]] Run(Id first, Id rows, Id cols, bool plain, std::uint32_t generation)
-      : shape_(std::uint64_t{cols} << 32 | rows | (plain ? plain_bit : 0)), key_(key(generation, first)) {}
-  Id first() const { return id_of(key_); }
-  Id rows() const { return static_cast<Id>(shape_) & ~static_cast<Id>(transposed_bit); }
-  Id cols() const { return static_cast<Id>((shape_ & ~plain_bit) >> 32); }
-  bool plain() const { return (shape_ & plain_bit) != 0; }
+      : shape_(std::uint64_t{cols} << 32 | rows), key_(key(generation, plain ? first | plain_bit : first)) {}
+  Id first() const { return id_of(key_) & ~plain_bit; }
+  Id rows() const { return static_cast<Id>(shape_); }
+  Id cols() const { return static_cast<Id>(shape_ >> 32) & most; }
+  bool plain() const { return (id_of(key_) & plain_bit) != 0; }
   /// As left factor of a product: W^T X.
   bool transposed() const { return (shape_ & transposed_bit) != 0; }
   [[gnu::always_inline]] Run transpose() const {
@@ -52,13 +58,33 @@ class Run {
     return r;
   }
   std::uint32_t generation() const { return generation_of(key_); }
+  /// Of that shape, of variables from `first` on. For a run without a place: one that begins at 0.
+  [[gnu::always_inline]] Run at(Id first) const { return Run(shape_, key_ | first); }
+  bool same_shape(Run x) const { return shape_ == x.shape_; }
   /// The same place and shape on any recording.
-  bool is(const Run& x) const { return first() == x.first() && rows() == x.rows() && cols() == x.cols(); }
+  bool is(Run x) const { return (shape_ ^ x.shape_) << 1 == 0 && id_of(key_) == id_of(x.key_); }
 };
 
-/// A run that takes part in a block.
-struct BlockOperand : Run {
-  double s = 1;  // its coefficient; that of a product stands with the left factor
+/// A run that takes part in a block, with its coefficient; that of a product stands with the left factor.
+class BlockOperand {
+  std::uint64_t shape_ = 0;
+
+ public:
+  double s = 1;  // stands between the two words of the run: side by side, g++ would store them as one vector, which it
+                 // makes from two registers by way of memory, and then the processor waits
+ private:
+  Key key_ = 0;
+
+ public:
+  BlockOperand() = default;
+  [[gnu::always_inline]] BlockOperand(Run x, double s_) : shape_(x.shape_), s(s_), key_(x.key_) {}
+  [[gnu::always_inline]] Run run() const { return Run(shape_, key_); }
+  [[gnu::always_inline]] operator Run() const { return run(); }
+  Id first() const { return run().first(); }
+  Id rows() const { return run().rows(); }
+  Id cols() const { return run().cols(); }
+  bool plain() const { return run().plain(); }
+  bool transposed() const { return run().transposed(); }
 };
 
 /// What a sweep down adds to adjoints later, much of it at once. The tape asks when it comes to what something waits for.

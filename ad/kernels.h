@@ -161,15 +161,20 @@ template <int most, int least, class F>
 
 /// y += s A x, A rows x cols column by column without gaps.
 template <class T>
-void add_product(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
+[[gnu::noinline]] void add_product_in_strips(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
+  if (rows > 2 * half_of_registers<T>)
+    for (Index j = 0; j < cols; ++j) add(y, s * x[j], A + j * rows, rows);
+  else
+    by_strips<half_of_registers<T>, 1>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
+}
+template <class T>
+[[gnu::always_inline]] inline void add_product(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
   if (rows == 1)
     y[0] += s * dot(A, x, cols);
   else if (cols == 1)
     add(y, s * x[0], A, rows);
-  else if (rows > 2 * half_of_registers<T>)
-    for (Index j = 0; j < cols; ++j) add(y, s * x[j], A + j * rows, rows);
   else
-    by_strips<half_of_registers<T>, 1>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
+    add_product_in_strips(y, A, rows, cols, x, s);
 }
 
 /// Y = or += s A X for R rows of A and C columns of X, whose sums stay in registers: each number of A is used C times.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ad/eigen.h"
+#include "ad/kernels.h"
 
 namespace ad {
 
@@ -38,42 +39,36 @@ struct Matrices {
     const std::size_t first = count < 8 ? before : (std::size_t{before} + 7) & ~std::size_t{7}, end = first + count;
     if (end >= t.limit || t.blocks_ == t.block_room_) [[unlikely]]
       make_room(t, end);
-    const Id taken = static_cast<Id>(end) - before;
-    t.set_size(static_cast<Id>(end));
-    t.shift_ += taken;
+    const Id taken = static_cast<Id>(end) - before, shift = t.shift_ + taken, operand = t.operands_;
+    t.next += taken;
     t.entry -= taken;
     t.code -= taken;
-    Block& b = t.store_.block[t.blocks_++];
-    b = {.rule = &rule,
-         .first = static_cast<Id>(first),
-         .rows = static_cast<Id>(rows),
-         .cols = static_cast<Id>(cols),
-         .before = before,
-         .end = static_cast<Id>(end),
-         .shift = t.shift_,
-         .operand = t.operands_,
-         .operands = n};
-    t.operands_ += n;
-    return b;
+    t.shift_ = shift;
+    t.operands_ = operand + n;
+    return t.store_.block[t.blocks_++] = {.rule = &rule,
+                                          .first = static_cast<Id>(first),
+                                          .rows = static_cast<Id>(rows),
+                                          .cols = static_cast<Id>(cols),
+                                          .before = before,
+                                          .end = static_cast<Id>(end),
+                                          .shift = shift,
+                                          .operand = operand,
+                                          .operands = n};
   }
   static void add_index(Tape& t, Id id) { t.store_.index.push_back(id); }
   /// Takes in plain numbers: those of x, which may look into others that are there already.
   template <class D>
-  static Id add_numbers(Tape& t, const D& x) {
-    Array<double>& all = t.store_.number;
-    Array<double> old;
+  [[gnu::always_inline]] static Id add_numbers(Tape& t, const D& x) {
     const std::size_t at = t.numbers_, end = at + static_cast<std::size_t>(x.size());
-    if (end > all.size()) [[unlikely]] {
-      old.swap(all);
-      all.resize(64 + 2 * end);
-      std::copy_n(old.begin(), at, all.begin());
-    }
-    if constexpr (std::is_same_v<typename D::Scalar, double> && D::IsVectorAtCompileTime && requires { x.data(); })
-      for (Index i = 0; i < x.size(); ++i) all[at + static_cast<std::size_t>(i)] = x.coeff(i);
+    if (end > t.store_.number.size()) [[unlikely]]
+      return add_numbers_slowly(t, x);
+    double* const to = t.store_.number.data() + at;
+    if constexpr (std::is_same_v<typename D::Scalar, double> && D::IsVectorAtCompileTime && D::InnerStrideAtCompileTime == 1 && requires { x.data(); })
+      kernels::set(to, 1, x.data(), x.size());
     else if constexpr (std::is_base_of_v<Eigen::ArrayBase<D>, D>)
-      Map(all.data() + at, x.rows(), x.cols()) = x.matrix().template cast<double>();
+      Map(to, x.rows(), x.cols()) = x.matrix().template cast<double>();
     else
-      Map(all.data() + at, x.rows(), x.cols()) = x.template cast<double>();
+      Map(to, x.rows(), x.cols()) = x.template cast<double>();
     t.numbers_ = static_cast<Id>(end);
     return static_cast<Id>(at);
   }
@@ -87,13 +82,13 @@ struct Matrices {
   static const BlockOperand* operands(const Tape& t, const Block& b) { return t.store_.operand.data() + b.operand; }
   static const Array<Id>& indices(const Tape& t) { return t.store_.index; }
 
-  static const double* data(const Tape& t, const Run& x) {
+  static const double* data(const Tape& t, Run x) {
     return (x.plain() ? t.store_.number.data() : t.value) + x.first();
   }
-  static ConstMap values(const Tape& t, const Run& x) { return {data(t, x), x.rows(), x.cols()}; }
+  static ConstMap values(const Tape& t, Run x) { return {data(t, x), x.rows(), x.cols()}; }
   static Map values(const Tape& t, const Block& b) { return {t.value + b.first, b.rows, b.cols}; }
   /// Derivatives of a run, in its shape.
-  static Map of(double* d, const Run& x) { return {d + x.first(), x.rows(), x.cols()}; }
+  static Map of(double* d, Run x) { return {d + x.first(), x.rows(), x.cols()}; }
 
   static Var variable(const Tape& t, Id id) { return Var(t.value[id], key(t.generation(), id)); }
   /// 0 for a constant.
@@ -107,12 +102,20 @@ struct Matrices {
 
  private:
   [[gnu::noinline, gnu::cold]] static void make_room(Tape& t, std::size_t end) {
-    if (end >= UINT32_MAX) throw std::length_error("ad::VarMatrix: more than 2^32 variables on the tape");
+    if (end > Run::most) throw std::length_error("ad::VarMatrix: more than 2^31 variables on the tape");
     t.make_room({}, end - t.size());
     if (t.blocks_ == t.block_room_) {
       t.store_.block.resize(64 + 2 * std::size_t{t.blocks_});
       t.block_room_ = static_cast<Id>(t.store_.block.size());
     }
+  }
+  template <class D>
+  [[gnu::noinline, gnu::cold]] static Id add_numbers_slowly(Tape& t, const D& x) {
+    const typename D::PlainObject copy = x;
+    const std::size_t end = t.numbers_ + static_cast<std::size_t>(x.size());
+    if (end > Run::most) throw std::length_error("ad::VarMatrix: more than 2^31 plain numbers on the tape");
+    t.store_.number.resize(64 + 2 * end);
+    return add_numbers(t, copy);
   }
   [[gnu::noinline, gnu::cold]] static void more_operands(Tape& t, Id n) {
     t.store_.operand.resize(64 + 2 * (std::size_t{t.operands_} + n));

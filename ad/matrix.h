@@ -33,7 +33,8 @@ concept PlainMatrix = requires {
 }
 &&std::convertible_to<typename X::Scalar, double>;
 
-/// What waits to become one entry of the tape: s W X, s z, and a sum of two such.
+/// What waits to become one entry of the tape: s W X or s W^T X, s z, and a sum of two such.
+template <bool transposed>
 struct Product;
 struct Multiple;
 template <class A, class B>
@@ -63,6 +64,7 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
   VarMatrix(const Var& x) {
     Matrices::Tape& t = Matrices::active();
     const Id id = Matrices::id(t, x);
+    if (id > Run::most) throw std::length_error("ad::VarMatrix: a variable beyond the first 2^31 of the tape");
     *this = id == 0 ? VarMatrix(x.value()) : VarMatrix(id, 1, 1, false, Matrices::generation(t));
   }
   template <Unrecorded S>
@@ -172,18 +174,23 @@ inline void require_elements(const char* what, VarMatrix x) {
 
 /// The operation R on x with the coefficient s, rows x cols, with `behind` numbers behind the result.
 template <class R, class... X>
-VarMatrix record(double s, Index rows, Index cols, Index behind, X... x) {
-  Tape& t = M::active();
+[[gnu::always_inline]] inline Block& record_block(Tape& t, double s, Index rows, Index cols, Index behind, X... x) {
   (x.require_on(t, "an operand"), ...);
   BlockOperand* q = M::new_operands(t, sizeof...(X));
   ((*q++ = {x.run(), s}), ...);
   Block& b = M::open(t, Rule<R>::rule, rows, cols, sizeof...(X), behind);
   R::value(Call{t, b});
-  return {t, b};
+  return b;
+}
+template <class R, class... X>
+VarMatrix record(double s, Index rows, Index cols, Index behind, X... x) {
+  Tape& t = M::active();
+  return {t, record_block<R>(t, s, rows, cols, behind, x...)};
 }
 template <class R, class... X>
 Var record_number(double s, X... x) {
-  return record<R>(s, 1, 1, 0, x...)[0];
+  Tape& t = M::active();
+  return M::variable(t, record_block<R>(t, s, 1, 1, 0, x...).first);
 }
 /// A rows x cols matrix of the Vars element(i), column by column.
 template <class F>
@@ -220,42 +227,48 @@ struct Transposed : MatrixOperations<Transposed> {
 };
 
 namespace detail {
-/// What the terms of a sum must fit when it is recorded.
+/// What the terms of a sum must fit when it is recorded: its shape.
 struct NewSum {
-  Id rows, cols;
-  std::uint32_t generation;
+  Run shape;
   int products;
 
-  [[gnu::always_inline]] void require(Id r, Id c, bool to_each_column) const {
-    if (r != rows || (c != cols && !to_each_column)) [[unlikely]]
-      refuse_term(rows, cols, r, c);
-  }
   [[gnu::always_inline]] void require(Run x) const {
-    if (x.generation() != generation) [[unlikely]]
+    if (x.generation() != shape.generation()) [[unlikely]]
       VarMatrix::stale(x, "an operand");
   }
-  [[noreturn, gnu::noinline, gnu::cold]] static void refuse_term(Id rows, Id cols, Id r, Id c) {
-    throw std::invalid_argument("ad::VarMatrix: sum of a " + std::to_string(rows) + " x " + std::to_string(cols) +
-                                " and a " + std::to_string(r) + " x " + std::to_string(c) + " matrix");
+  [[gnu::always_inline]] void require_shape(Id rows, Id cols) const {
+    if (rows != shape.rows() || cols != shape.cols()) [[unlikely]]
+      refuse_term(rows, cols);
+  }
+  [[gnu::always_inline]] void require_summand(Run z) const {
+    require(z);
+    if (!z.same_shape(shape) && !(products > 0 && z.cols() == 1 && z.rows() == shape.rows())) [[unlikely]]
+      refuse_term(z.rows(), z.cols());  // one column is added to each of a product
+  }
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse_term(Id r, Id c) const {
+    throw std::invalid_argument("ad::VarMatrix: sum of a " + std::to_string(shape.rows()) + " x " +
+                                std::to_string(shape.cols()) + " and a " + std::to_string(r) + " x " +
+                                std::to_string(c) + " matrix");
   }
 };
 }  // namespace detail
 
-struct Product : MatrixOperations<Product> {
+template <bool transposed>
+struct Product : MatrixOperations<Product<transposed>> {
   static constexpr int products = 1, summands = 0;
   Run W, X;
   double s;
 
   [[gnu::always_inline]] Product(Run W_, Run X_, double s_) : W(W_), X(X_), s(s_) {
-    if ((W.transposed() ? W.rows() : W.cols()) != X.rows()) [[unlikely]]
-      detail::refuse(W.transposed() ? "transposed product" : "product", W, X);
+    if ((transposed ? W.rows() : W.cols()) != X.rows()) [[unlikely]]
+      detail::refuse(transposed ? "transposed product" : "product", W, X);
   }
-  Id rows() const { return W.transposed() ? W.cols() : W.rows(); }
+  Id rows() const { return transposed ? W.cols() : W.rows(); }
   Id cols() const { return X.cols(); }
   [[gnu::always_inline]] void write(const detail::NewSum& sum, BlockOperand*& product, BlockOperand*&) const {
-    sum.require(rows(), cols(), false);
+    sum.require_shape(rows(), cols());
     sum.require(W), sum.require(X);
-    *product++ = {W, s};
+    *product++ = {transposed ? W.transpose() : W, s};
     *product++ = {X, 1};
   }
 };
@@ -268,8 +281,7 @@ struct Multiple : MatrixOperations<Multiple> {
   Id rows() const { return z.rows(); }
   Id cols() const { return z.cols(); }
   [[gnu::always_inline]] void write(const detail::NewSum& sum, BlockOperand*&, BlockOperand*& summand) const {
-    sum.require(rows(), cols(), cols() == 1 && sum.products > 0);  // one column is added to each of a product
-    sum.require(z);
+    sum.require_summand(z);
     *summand++ = {z, s};
   }
 };
@@ -318,10 +330,12 @@ Multiple as_sum(const X& x) {
   return as_sum(VarMatrix(x));
 }
 
-[[gnu::always_inline]] inline Product times(const Multiple& W, const VarMatrix& X) { return {W.z, X.run(), W.s}; }
-[[gnu::always_inline]] inline Product times(const VarMatrix& W, const VarMatrix& X) { return {W.run(), X.run(), 1}; }
-[[gnu::always_inline]] inline Product times(const Transposed& T, const VarMatrix& X) {
-  return {T.W.run().transpose(), X.run(), 1};
+[[gnu::always_inline]] inline Product<false> times(const Multiple& W, const VarMatrix& X) { return {W.z, X.run(), W.s}; }
+[[gnu::always_inline]] inline Product<false> times(const VarMatrix& W, const VarMatrix& X) {
+  return {W.run(), X.run(), 1};
+}
+[[gnu::always_inline]] inline Product<true> times(const Transposed& T, const VarMatrix& X) {
+  return {T.W.run(), X.run(), 1};
 }
 
 }  // namespace detail
@@ -334,17 +348,17 @@ template <Unrecorded S>
       return;
     }
   Matrices::Tape& t = Matrices::active();
-  const detail::NewSum needs{sum.rows(), sum.cols(), Matrices::generation(t), S::products};
+  const detail::NewSum needs{Run(0, sum.rows(), sum.cols(), false, Matrices::generation(t)), S::products};
   BlockOperand *product = Matrices::new_operands(t, 2 * S::products + S::summands),
                *summand = product + 2 * S::products;
   sum.write(needs, product, summand);
   using Linear =
       std::conditional_t<(S::products >= 0), detail::Linear, void>;  // compiled where there is a sum, not before
   Matrices::Block& b =
-      Matrices::open(t, detail::Rule<Linear>::rule, needs.rows, needs.cols, 2 * S::products + S::summands);
+      Matrices::open(t, detail::Rule<Linear>::rule, sum.rows(), sum.cols(), 2 * S::products + S::summands);
   b.extra = S::products;
   Linear::template value<S::products, S::summands>(detail::Call{t, b});
-  *this = {t, b};
+  run_ = needs.shape.at(b.first);
 }
 
 /// Sums, differences, multiples and products wait to be one entry of the tape. Eigen's plain matrices take part on either

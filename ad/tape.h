@@ -412,7 +412,8 @@ class TapeOf : private Cursor<T>, public Annotations {
         for (double& derivative : derivatives) stream(&derivative, 0.0);
         return;
       }
-    derivatives.assign(size(), T(0));
+    derivatives.resize(size());
+    std::fill_n(derivatives.data(), size(), T(0));
   }
 
   /// x * y + z, at once where the processor can: the compiler would rather share the product between two branches.

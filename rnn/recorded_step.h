@@ -36,7 +36,7 @@ template <class Theta>
                                                                               ad::VarMatrix h_before, ad::VarMatrix x,
                                                                               ad::VarMatrix target) {
   const auto& [W_rec, W_in, b_rec, W_out, b_out] = theta;
-  const Blocks<ad::VarMatrix> blocks{W_rec, W_in, b_rec, W_out, b_out};
+  const Blocks<const ad::VarMatrix&> blocks{W_rec, W_in, b_rec, W_out, b_out};
   const ad::VarMatrix u = preactivation(blocks, h_before, x);
   const ad::VarMatrix h = leaky(net.alpha, h_before, activate(net.activation, u));
   return {h, loss_t(net.loss, readout(blocks, h), target)};
