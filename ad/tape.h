@@ -36,7 +36,9 @@ T constant_of(const Entry<T>& k) {
 template <class T>
 struct Partials {
   T pa, pb;
-  Id a, b;
+  struct Operands {
+    Id a, b;
+  } of;
 };
 using Code = std::uint8_t;
 inline constexpr Code no_addend = 0, adds_before = 128, adds_another = 64;
@@ -70,18 +72,22 @@ struct Cursor {
     const Id i = id_of(k);
     Partials<T>& partials = entry[i];
     T& result = value[i];
+    // as one word: of two, g++ makes a vector first
+    const std::uint64_t word = std::endian::native == std::endian::little ? Key{b} << 32 | a : Key{a} << 32 | b;
     next = k + 1;
     code[i] = static_cast<Code>(static_cast<Code>(op) | addend);
     if constexpr (can_stream && std::is_same_v<T, double>) {
       if (i >= far) {
         stream(&partials.pa, pa);
         stream(&partials.pb, pb);
-        stream(&partials.a, std::uint64_t{b} << 32 | a);
+        stream(&partials.of, word);
         stream(&result, v);
         return k;
       }
     }
-    partials = Partials<T>{pa, pb, a, b};
+    partials.pa = pa;
+    partials.pb = pb;
+    partials.of = std::bit_cast<typename Partials<T>::Operands>(word);
     result = v;
     return k;
   }
@@ -162,7 +168,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     if (first == inputs_ + 1)
       inputs_ = end - 1;  // nobody reads their entries
     else
-      for (Id i = first; i < end; ++i) entry[i] = {T(0), T(0), 0, 0}, code[i] = static_cast<Code>(Op::input);
+      for (Id i = first; i < end; ++i) entry[i] = {T(0), T(0), {0, 0}}, code[i] = static_cast<Code>(Op::input);
     T* const values = value + first;
     const Key k = key(generation(), first);
     for (std::size_t i = 0; i < n; ++i) {
@@ -180,10 +186,9 @@ class TapeOf : private Cursor<T>, public Annotations {
   void clear() {
     do this->next = key(detail::generations.fetch_add(1, std::memory_order_relaxed), 0);
     while (generation() == 0 || generation() == UINT32_MAX);  // those of constants and of no tape
-    inputs_ = shift_ = blocks_ = operands_ = numbers_ = 0;
+    inputs_ = shift_ = addends_ = blocks_ = operands_ = numbers_ = 0;
     block_room_ = static_cast<Id>(store_.block.size());
     operand_room_ = static_cast<Id>(store_.operand.size());
-    store_.addend.clear();
     store_.index.clear();
     store_.adjoint.clear();
     store_.tangent.clear();
@@ -196,7 +201,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   Id length() const { return size() - 1; }
   /// Bytes the recording takes: entries and values; and once a sweep has been made, its derivatives.
   std::size_t bytes() const {
-    return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + store_.addend.size() * sizeof(Id) +
+    return std::size_t{size() - shift_} * (sizeof(Partials<T>) + sizeof(Code)) + addends_ * sizeof(Id) +
            std::size_t{size()} * sizeof(T) + blocks_ * sizeof(Block<T>) + operands_ * sizeof(BlockOperand) +
            store_.index.size() * sizeof(Id) + (numbers_ + store_.adjoint.size() + store_.tangent.size()) * sizeof(T);
   }
@@ -329,7 +334,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     const Partials<T>& k = store_.entry[at];
     const Code code_at = store_.code[at];
     const Id c = code_at & adds_before ? i - 1 : code_at & adds_another ? addend_above(at)[-1] : 0;
-    return {k.pa, k.pb, k.a, k.b, c, static_cast<Op>(code_at & ~(adds_before | adds_another))};
+    return {k.pa, k.pb, k.of.a, k.of.b, c, static_cast<Op>(code_at & ~(adds_before | adds_another))};
   }
   std::span<const Block<T>> blocks() const { return {store_.block.data(), blocks_}; }
   /// The last block that begins at or before variable i.
@@ -357,7 +362,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   struct Store {
     Array<Partials<T>> entry;
     Array<Code> code;
-    Array<Id> addend;                  // the c of entries marked adds_another, in their order
+    Array<Id> addend;                  // the c of entries marked adds_another, in their order; addends_ are in use
     Array<T> value, adjoint, tangent;  // the last two: what the last sweeps left
     Array<Block<T>> block;             // of these three only the first blocks_,
     Array<BlockOperand> operand;       // operands_
@@ -379,9 +384,17 @@ class TapeOf : private Cursor<T>, public Annotations {
   Cursor<T>* previous_;
   Id inputs_ = 0;  // variables 1 .. inputs_ are inputs, and no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
-  Id blocks_ = 0, operands_ = 0, numbers_ = 0;
+  Id addends_ = 0, blocks_ = 0, operands_ = 0, numbers_ = 0;
   Id block_room_ = 0, operand_room_ = 0;  // how many there is memory for
   bool lines_on_ = false;
+
+  bool has_addend_room() const { return addends_ < store_.addend.size(); }
+  void add_addend(Id c) {
+    if (!has_addend_room()) [[unlikely]]
+      more_addends();
+    store_.addend[addends_++] = c;
+  }
+  [[gnu::noinline, gnu::cold]] void more_addends() { store_.addend.resize(64 + 2 * std::size_t{addends_}); }
 
   void require_only_scalars() const {
     if (!only_scalars())
@@ -427,11 +440,11 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   /// Behind the addends of all entries up to this place. What lies above is counted: mostly it is little.
   const Id* addend_above(Id place) const {
-    if (store_.addend.empty()) return nullptr;
+    if (addends_ == 0) return nullptr;
     const Code* codes = store_.code.data();
     const auto above = std::count_if(codes + std::max(place, inputs_) + 1, codes + (size() - shift_),
                                      [](Code c) { return c & adds_another; });
-    return store_.addend.data() + store_.addend.size() - above;
+    return store_.addend.data() + addends_ - above;
   }
   /// The place of variable i's entry, or of the last one before it if it belongs to a block.
   Id place_of(Id i) const {
@@ -442,7 +455,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// Entries of single numbers, those of variables top down to first, which have their entries `shift` places lower.
   /// Many are fetched early.
   template <bool many, class A>
-  [[gnu::noinline]] void entries_down(A* adjoint, Id first, Id top, Id shift, const Id*& addend) const {
+  [[gnu::noinline, gnu::aligned(64)]] void entries_down(A* adjoint, Id first, Id top, Id shift, const Id*& addend) const {
     if (top < first) return;
     const Partials<T>* e = store_.entry.data() - shift;
     const Code* codes = store_.code.data() - shift;
@@ -462,22 +475,22 @@ class TapeOf : private Cursor<T>, public Annotations {
         adjoint[i] = g;
         if (nonzero_and_finite(g)) [[likely]] {
           if (many && (code_i & adds_before)) {  // a long tape is mostly sums: these need no comparison
-            adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
-            if (k.b) adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
+            adjoint[k.of.a] = multiply_add(k.pa, g, adjoint[k.of.a]);
+            if (k.of.b) adjoint[k.of.b] = multiply_add(k.pb, g, adjoint[k.of.b]);
             h = adjoint[before] + g;
           } else {
             // It stays in a register: a chain of entries then waits for one multiply-add each, not for a sum to be
             // stored and loaded again.
             h = adjoint[before];
-            if (k.a == before)
+            if (k.of.a == before)
               h = multiply_add(k.pa, g, h);
             else
-              adjoint[k.a] = multiply_add(k.pa, g, adjoint[k.a]);
-            if (k.b) {
-              if (k.b == before)
+              adjoint[k.of.a] = multiply_add(k.pa, g, adjoint[k.of.a]);
+            if (k.of.b) {
+              if (k.of.b == before)
                 h = multiply_add(k.pb, g, h);
               else
-                adjoint[k.b] = multiply_add(k.pb, g, adjoint[k.b]);
+                adjoint[k.of.b] = multiply_add(k.pb, g, adjoint[k.of.b]);
             }
             if (code_i & adds_before)
               h += g;
@@ -507,7 +520,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     const Code* codes = store_.code.data() - shift;
     for (Id i = first; i < end; ++i) {
       const Partials<T>& k = e[i];
-      A t = flow(k.pa, tangent[k.a], k.pb, tangent[k.b]);
+      A t = flow(k.pa, tangent[k.of.a], k.pb, tangent[k.of.b]);
       if (codes[i] & adds_before)
         t += tangent[i - 1];
       else if (codes[i] & adds_another)
@@ -524,8 +537,8 @@ class TapeOf : private Cursor<T>, public Annotations {
   template <class A>
   static void give(A* adjoint, const Partials<T>& k, Id c, const A& g) {
     if (is_zero(g)) return;
-    if (k.a) adjoint[k.a] += flow(k.pa, g);
-    if (k.b) adjoint[k.b] += flow(k.pb, g);
+    if (k.of.a) adjoint[k.of.a] += flow(k.pa, g);
+    if (k.of.b) adjoint[k.of.b] += flow(k.pb, g);
     if (c) adjoint[c] += g;
   }
 

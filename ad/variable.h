@@ -161,22 +161,28 @@ class Variable {
     const T y = minus ? T(w - x * z) : T(w + x * z);
     return {y, tape().push(minus ? Op::sub_mul : Op::fma, y, a, minus ? T(-px) : px, b, minus ? T(-pz) : pz, addend)};
   }
-  /// Where w is not the variable before, or something else is out of the ordinary.
+  /// Where w is not the variable before, but all else is in order.
   template <bool minus>
   [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
     Cursor<T>& t = tape();
-    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) == 0 && t.has_room()) [[likely]] {
-      t.tape->store_.addend.push_back(id_of(wk));
-      return multiply_add<minus>(w, x, id_of(xk), z, id_of(zk), adds_another);
-    }
+    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() || !t.tape->has_addend_room())
+        [[unlikely]]
+      return multiply_add_rarely<minus>(w, wk, x, xk, z, zk, file, line);
+    t.tape->add_addend(id_of(wk));
+    return multiply_add<minus>(w, x, id_of(xk), z, id_of(zk), adds_another);
+  }
+  template <bool minus>
+  [[gnu::noinline]] static Variable multiply_add_rarely(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
+                                                        const char* file, unsigned line) {
     const Where where{file, line};
     if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
       return chain<row::mul_>(Variable(x, xk), Variable(z, zk), where);
+    Cursor<T>& t = tape();
     const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
     if (!t.has_room()) t.make_room(where);
     const bool before = c + 1 == t.size();
-    if (!before) t.tape->store_.addend.push_back(c);
+    if (!before) t.tape->add_addend(c);
     return multiply_add<minus>(w, x, a, z, b, before ? adds_before : adds_another);
   }
   template <class P>
