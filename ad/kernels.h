@@ -182,15 +182,18 @@ template <int R, int C, bool set, class T>
 [[gnu::always_inline]] inline void tile(T* Y, Index y_stride, const T* A, Index a_stride, Index depth, const T* X,
                                         Index x_stride, T s) {
   constexpr int N = R < 8 ? R : 8, packs = R / N;
-  Pack<N> sum[C][packs]{};
-  for (Index j = 0; j < depth; ++j, A += a_stride)
-    for (int c = 0; c < C; ++c)
-      for (int k = 0; k < packs; ++k) sum[c][k] += X[j + c * x_stride] * pack<N>(A + N * k).v;
-  for (int c = 0; c < C; ++c)
-    for (int k = 0; k < packs; ++k) {
-      auto& y = pack<N>(Y + c * y_stride + N * k);
-      y.v = set ? s * sum[c][k] : y.v + s * sum[c][k];
-    }
+  Pack<N> sum[C * packs];
+#pragma GCC unroll 16
+  for (int k = 0; k < C * packs; ++k) sum[k] = Pack<N>{};
+  for (Index j = 0; j < depth; ++j, A += a_stride) {
+#pragma GCC unroll 16
+    for (int k = 0; k < C * packs; ++k) sum[k] += X[j + k / packs * x_stride] * pack<N>(A + N * (k % packs)).v;
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < C * packs; ++k) {
+    auto& y = pack<N>(Y + k / packs * y_stride + N * (k % packs));
+    y.v = set ? s * sum[k] : y.v + s * sum[k];
+  }
 }
 /// Y = or += s A X, A rows x depth and Y column by column without gaps. For matrices A that stay in a cache.
 template <bool set, class T>

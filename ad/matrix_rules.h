@@ -338,17 +338,21 @@ struct Elementwise {
     partials.resize(static_cast<std::size_t>(c.size()));
     double* const p = partials.data();
     each(c, [&](Index i, Index j, Index k) { p[i] = partial(operand, x[j], z[k], y[i]); });
-    if (set && repeated(c, operand)) set_zero(dy);
-    for (Index d = 0; d < dy.cols(); ++d) {
-      const double* const from = column(dx, d);
-      double* const to = column(dy, d);
-      if (repeated(c, operand))
-        for (Index i = 0; i < c.size(); ++i) to[i] += flow(p[i], from[0]);
-      else if (set)
-        kernels::by_packs(c.size(), [=]<int N>(Index i) { flow<N, true>(to + i, p + i, from + i); });
-      else
-        kernels::by_packs(c.size(), [=]<int N>(Index i) { flow<N, false>(to + i, p + i, from + i); });
+    if (repeated(c, operand)) {
+      if (set) set_zero(dy);
+      for (Index d = 0; d < dy.cols(); ++d)
+        for (Index i = 0; i < c.size(); ++i) column(dy, d)[i] += flow(p[i], column(dx, d)[0]);
+    } else {
+      (set ? flow_all<true> : flow_all<false>)(c.size(), dy.cols(), column(dy, 0), dy.outerStride(), p, column(dx, 0),
+                                               dx.outerStride());
     }
+  }
+  template <bool set>
+  [[gnu::noinline]] static void flow_all(Index n, Index directions, double* to, Index to_stride, const double* p,
+                                         const double* from, Index from_stride) {
+    kernels::by_packs(n, [=]<int N>(Index i) {
+      for (Index d = 0; d < directions; ++d) flow<N, set>(to + i + d * to_stride, p + i, from + i + d * from_stride);
+    });
   }
   /// to = or += flow(p, g), N numbers at a time
   template <int N, bool set>

@@ -40,7 +40,7 @@ class PanelSweep {
   void run(Index first, Index count) {
     const Id size = t_.length() + 1;
     data_.resize(static_cast<std::size_t>(size - origin_) * static_cast<std::size_t>(count));
-    seeds_.begin_at(first);
+    seeds_.begin_at(first, count);
     panel_ = {data_.data(), origin_, static_cast<Id>(count), &seeds_};
     Id i = origin_;
     for (const Matrices::Block& b : t_.blocks()) {

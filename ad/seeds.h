@@ -33,8 +33,13 @@ class Seeds {
   void move_along(Id first, Index direction, const Moves::Columns& columns) {
     seeds_.push_back({first, columns.rows(), direction, columns.cols(), columns.data(), columns.outerStride()});
   }
-  /// The panel's direction 0 is this one.
-  void begin_at(Index direction) { begin_ = direction; }
+  /// The panel has `count` directions, from this one on.
+  void begin_at(Index direction, Index count) {
+    begin_ = direction;
+    active_.clear();
+    for (const Seed& s : seeds_)
+      if (begin_ < s.direction + s.directions && s.direction < begin_ + count) active_.push_back(s);
+  }
 
   /// How a run moves in the directions of a panel; written out as columns if asked to, until the call after the next.
   Moves of(const TapeOf<double>& t, const Panel<double>& d, Id first, Index size, bool written_out) const {
@@ -43,9 +48,8 @@ class Seeds {
     };
     if (first >= d.origin) return recorded(t, d, first, size);
     const Seed* only = nullptr;
-    for (const Seed& s : seeds_) {
+    for (const Seed& s : active_) {
       if (first + size <= s.first || s.first + s.size <= first) continue;
-      if (begin_ + d.directions <= s.direction || s.direction + s.directions <= begin_) continue;
       const bool inside = s.first <= first && first + size <= s.first + s.size;
       const bool throughout = s.direction <= begin_ && begin_ + d.directions <= s.direction + s.directions;
       if (only || !inside || (s.columns && !throughout)) written_out = true;
@@ -81,13 +85,13 @@ class Seeds {
     const double* columns;  // none: they move one by one
     Index stride;
   };
-  std::vector<Seed> seeds_;
+  std::vector<Seed> seeds_, active_;  // all, and those of the panel's directions
   Index begin_ = 0;
 
   /// The speed of variable i in the panel's direction k.
   double speed(Id i, Index k) const {
     double v = 0;
-    for (const Seed& s : seeds_) {
+    for (const Seed& s : active_) {
       const Index e = Index{i} - s.first, column = begin_ + k - s.direction;
       if (0 <= e && e < s.size && 0 <= column && column < s.directions)
         v += s.columns ? s.columns[column * s.stride + e] : column == e ? 1 : 0;

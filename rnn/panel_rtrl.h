@@ -8,7 +8,7 @@ namespace rnn {
 
 /// The same as Rtrl<double> (rnn/rtrl.h), which carries eight tangents a number, but with a panel of directions a sweep. What
 /// a parameter moves like is one by one; what h_{t-1} moves like is P_{t-1}; the tape of one step says how h_t and L_t do.
-/// Memory: P, d^2 (d + n + 1) numbers, and the tangents of one step in a panel of at most 128 directions.
+/// Memory: P, d^2 (d + n + 1) numbers, and the tangents of one step in a panel of at most 64 directions.
 class PanelRtrl {
  public:
   /// Starts at h_0. Throws std::invalid_argument where the network's sizes do not fit each other.
@@ -40,7 +40,7 @@ class PanelRtrl {
                theta);
     sweep.move_along(h_before, 0, {P_.data(), P_.rows(), P_.cols(), Eigen::OuterStride<>(P_.rows())});
     const Eigen::Index all = direction, recurrent = P_.cols();
-    const Eigen::Index width = std::clamp<Eigen::Index>(8192 / net_.d(), 16, 128);  // tangents that stay in a cache
+    const Eigen::Index width = std::clamp<Eigen::Index>(2048 / net_.d(), 16, 64);  // tangents that stay in a cache
     for (Eigen::Index first = 0, count; first < all; first += count) {
       count = std::min(width, (first < recurrent ? recurrent : all) - first);
       sweep.run(first, count);

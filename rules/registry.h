@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "rules/activity_perturbation.h"
 #include "rules/bp_lambda.h"
@@ -70,7 +71,7 @@ class AnyRule {
   virtual Gradient<T> at(Eigen::Index s) const = 0;
   /// Where the rule has them, else nothing: every dL/dh_t (d x T) after finish(); P_t (d x d k).
   virtual const rnn::MatrixX<T>* delta() const = 0;
-  virtual const rnn::MatrixX<T>* P() const = 0;
+  virtual std::optional<rnn::MatrixX<T>> P() const = 0;
 
  protected:
   explicit AnyRule(Facing f) : facing(f) {}
@@ -102,11 +103,11 @@ class Chosen final : public AnyRule<T> {
     else
       return nullptr;
   }
-  const rnn::MatrixX<T>* P() const override {
+  std::optional<rnn::MatrixX<T>> P() const override {
     if constexpr (requires { rule_.P(); })
-      return &rule_.P();
+      return rule_.P();
     else
-      return nullptr;
+      return std::nullopt;
   }
 
  private:
