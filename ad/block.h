@@ -34,8 +34,8 @@ struct Panel {
 class Run {
   static constexpr Id plain_bit = Id{1} << 31;
   static constexpr std::uint64_t transposed_bit = std::uint64_t{1} << 63;
-  std::uint64_t shape_ = 0;    // columns, rows; the highest bit: transposed
-  Key key_ = key(0, plain_bit);  // of the first variable, or where among the plain numbers the first stands, with a mark
+  std::uint64_t shape_ = 0;      // columns, rows; the highest bit: transposed
+  Key key_ = key(0, plain_bit);  // of the first variable; or, with a mark, the place of the first plain number
 
   friend class BlockOperand;
   [[gnu::always_inline]] Run(std::uint64_t shape, Key k) : shape_(shape), key_(k) {}
@@ -70,8 +70,10 @@ class BlockOperand {
   std::uint64_t shape_ = 0;
 
  public:
-  double s = 1;  // stands between the two words of the run: side by side, g++ would store them as one vector, which it
-                 // makes from two registers by way of memory, and then the processor waits
+  // Between the two words of the run: side by side, g++ would store them as one vector, which it makes from two registers
+  // by way of memory, and then the processor waits.
+  double s = 1;
+
  private:
   Key key_ = 0;
 

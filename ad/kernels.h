@@ -116,7 +116,8 @@ void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
   Index j = 0;
   for (; j + sums <= cols; j += sums, A += sums * stride) {
 #pragma GCC unroll 16
-    for (int k = 0; k < sums * packs; ++k) sum[k] += x[j + k / packs] * pack<N>(A + k / packs * stride + N * (k % packs)).v;
+    for (int k = 0; k < sums * packs; ++k)
+      sum[k] += x[j + k / packs] * pack<N>(A + k / packs * stride + N * (k % packs)).v;
   }
   for (; j < cols; ++j, A += stride) {
 #pragma GCC unroll 16

@@ -63,7 +63,8 @@ struct Matrices {
     if (end > t.store_.number.size()) [[unlikely]]
       return add_numbers_slowly(t, x);
     double* const to = t.store_.number.data() + at;
-    if constexpr (std::is_same_v<typename D::Scalar, double> && D::IsVectorAtCompileTime && D::InnerStrideAtCompileTime == 1 && requires { x.data(); })
+    if constexpr (std::is_same_v<typename D::Scalar, double> && D::IsVectorAtCompileTime &&
+                  D::InnerStrideAtCompileTime == 1 && requires { x.data(); })
       kernels::set(to, 1, x.data(), x.size());
     else if constexpr (std::is_base_of_v<Eigen::ArrayBase<D>, D>)
       Map(to, x.rows(), x.cols()) = x.matrix().template cast<double>();
@@ -82,9 +83,7 @@ struct Matrices {
   static const BlockOperand* operands(const Tape& t, const Block& b) { return t.store_.operand.data() + b.operand; }
   static const Array<Id>& indices(const Tape& t) { return t.store_.index; }
 
-  static const double* data(const Tape& t, Run x) {
-    return (x.plain() ? t.store_.number.data() : t.value) + x.first();
-  }
+  static const double* data(const Tape& t, Run x) { return (x.plain() ? t.store_.number.data() : t.value) + x.first(); }
   static ConstMap values(const Tape& t, Run x) { return {data(t, x), x.rows(), x.cols()}; }
   static Map values(const Tape& t, const Block& b) { return {t.value + b.first, b.rows, b.cols}; }
   /// Derivatives of a run, in its shape.

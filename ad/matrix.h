@@ -330,7 +330,9 @@ Multiple as_sum(const X& x) {
   return as_sum(VarMatrix(x));
 }
 
-[[gnu::always_inline]] inline Product<false> times(const Multiple& W, const VarMatrix& X) { return {W.z, X.run(), W.s}; }
+[[gnu::always_inline]] inline Product<false> times(const Multiple& W, const VarMatrix& X) {
+  return {W.z, X.run(), W.s};
+}
 [[gnu::always_inline]] inline Product<false> times(const VarMatrix& W, const VarMatrix& X) {
   return {W.run(), X.run(), 1};
 }

@@ -453,9 +453,10 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   /// Entries of single numbers, those of variables top down to first, which have their entries `shift` places lower.
-  /// Many are fetched early.
+  /// Many are fetched early. (Wherever else the loop stands in memory, its time may differ by a tenth.)
   template <bool many, class A>
-  [[gnu::noinline, gnu::aligned(64)]] void entries_down(A* adjoint, Id first, Id top, Id shift, const Id*& addend) const {
+  [[gnu::noinline, gnu::aligned(64)]] void entries_down(A* adjoint, Id first, Id top, Id shift,
+                                                        const Id*& addend) const {
     if (top < first) return;
     const Partials<T>* e = store_.entry.data() - shift;
     const Code* codes = store_.code.data() - shift;

@@ -82,8 +82,8 @@ class Uses : public ad::Waiting<T> {
   struct Part {
     Run W;
     std::vector<kernels::Outer<T>> terms{};  // the first `waiting` of them: columns where they were computed,
-    Array<T> G{}, X{};                 // or of these
-    Array<T> sum{};                    // of the groups before; empty as long as there are none
+    Array<T> G{}, X{};                       // or of these
+    Array<T> sum{};                          // of the groups before; empty as long as there are none
     Index waiting = 0;
 
     Index rows() const { return W.rows(); }

@@ -166,8 +166,8 @@ class Variable {
   [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
     Cursor<T>& t = tape();
-    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() || !t.tape->has_addend_room())
-        [[unlikely]]
+    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() ||
+        !t.tape->has_addend_room()) [[unlikely]]
       return multiply_add_rarely<minus>(w, wk, x, xk, z, zk, file, line);
     t.tape->add_addend(id_of(wk));
     return multiply_add<minus>(w, x, id_of(xk), z, id_of(zk), adds_another);
