@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "ad/operators.h"
+#include "rnn/recorded_bptt.h"
 #include "tests/networks.h"
 
 namespace {
@@ -69,6 +70,29 @@ BOOST_AUTO_TEST_CASE(copies_of_the_parameters_change_no_gradient_and_split_it_by
   auto sum = zeros_like(plain.gradient);
   for (const auto& part : copies.per_step) sum += part;
   BOOST_TEST(tests::relative(sum, plain.gradient) < 1e-14);
+}
+
+BOOST_AUTO_TEST_CASE(whole_vectors_give_the_same_gradient) {
+  tests::for_each_kind([](const auto& net, const auto& sequence, const std::string& kind) {
+    BOOST_TEST_CONTEXT(kind) {
+      const auto numbers = rnn::bptt(net, sequence);
+      rnn::Parameters<double> gradient;
+      std::size_t bytes = 0;
+      ad::Tape outer;  // a tape that is active already does not matter
+      const double loss = rnn::recorded_bptt(net, sequence, gradient, &bytes);
+      BOOST_TEST(std::abs(loss - numbers.loss) <= 1e-14 * std::abs(loss));
+      BOOST_TEST(tests::relative(flatten(gradient), flatten(numbers.gradient)) < 1e-13);
+      BOOST_TEST(bytes > 0u);
+      BOOST_TEST(rnn::recorded_bptt(net, sequence, gradient) == loss);  // into a gradient that is there
+      BOOST_TEST(tests::relative(flatten(gradient), flatten(numbers.gradient)) < 1e-13);
+    }
+  });
+  const auto net = tests::generic_network(Activation::tanh, Loss::squared);
+  const auto source = [](Index) { return std::pair(Vector(Vector::Zero(3)), Vector(Vector::Zero(2))); };
+  auto gradient = net.parameters;
+  BOOST_CHECK_THROW(rnn::recorded_bptt(net, 0, source, gradient), std::invalid_argument);
+  const auto too_long = [&](Index) { return std::pair(Vector(Vector::Zero(net.n() + 1)), Vector(net.m())); };
+  BOOST_CHECK_THROW(rnn::recorded_bptt(net, 1, too_long, gradient), std::invalid_argument);
 }
 
 BOOST_AUTO_TEST_CASE(a_second_sweep_does_not_add_to_the_first) {

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "pair.h"
-#include "recorded_bptt.h"
 #include "rnn/long_sequence.h"
+#include "rnn/recorded_bptt.h"
 #include "rnn/task.h"
 #include "verify.h"
 
@@ -72,7 +72,6 @@ struct Long {
   rnn::Network<double> net;
   rnn::Parameters<double> gradient;
   Stream stream;
-  bench::RecordedBptt tape;
 
   Long() {
     rnn::Random random{1};
@@ -83,7 +82,7 @@ struct Long {
   auto source() {
     return [this](Index t) { return stream(t); };
   }
-  double on_one_tape(Index T) { return tape(net, T, source(), gradient); }
+  double on_one_tape(Index T) { return rnn::recorded_bptt(net, T, source(), gradient); }
   rnn::LongBptt in_segments(Index T) { return rnn::long_bptt(net, T, source()); }
 
   /// In segments, 10 000 steps, against one tape.
