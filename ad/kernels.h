@@ -1,7 +1,7 @@
 // The small dense loops under matrix entries of a tape, where Eigen's general ones lose time.
 //
-// They read and write eight numbers at a time wherever these lie, so that no bit of a result depends on where an operand
-// stands. Templates, so that a file pays for what it uses.
+// They read and write as many numbers at a time as a register holds, wherever these lie, so that no bit of a result depends
+// on where an operand stands. Templates, so that a file pays for what it uses.
 #pragma once
 
 #include <Eigen/Core>
@@ -15,6 +15,9 @@ using Map = Eigen::Map<Eigen::MatrixXd>;
 using ConstMap = Eigen::Map<const Eigen::MatrixXd>;
 using VectorMap = Eigen::Map<Eigen::VectorXd>;
 using ConstVectorMap = Eigen::Map<const Eigen::VectorXd>;
+
+/// How many numbers a vector register of the processor holds: g++ keeps wider packs in memory.
+inline constexpr int lanes = Eigen::internal::packet_traits<double>::size;
 
 /// N numbers side by side in a register.
 template <int N>
@@ -41,14 +44,17 @@ template <int N>
   return *reinterpret_cast<const Unaligned<N>*>(p);
 }
 
-/// f.operator()<N>(i) for packs of N = 8, 4, 2, 1 that cover 0 .. n-1.
+/// f.operator()<N>(i) for packs of N = `lanes` and then N = lanes / 2, ... 1 that cover 0 .. n-1.
 template <class F>
 [[gnu::always_inline]] inline void by_packs(Index n, F&& f) {
   Index i = 0;
-  for (; i + 8 <= n; i += 8) f.template operator()<8>(i);
-  if (n & 4) f.template operator()<4>(i), i += 4;
-  if (n & 2) f.template operator()<2>(i), i += 2;
-  if (n & 1) f.template operator()<1>(i);
+  for (; i + lanes <= n; i += lanes) f.template operator()<lanes>(i);
+  if constexpr (lanes > 4)
+    if (n & 4) f.template operator()<4>(i), i += 4;
+  if constexpr (lanes > 2)
+    if (n & 2) f.template operator()<2>(i), i += 2;
+  if constexpr (lanes > 1)
+    if (n & 1) f.template operator()<1>(i);
 }
 
 /// y = s x
@@ -74,21 +80,36 @@ inline void add_difference(double* y, double s, const double* x, const double* z
   by_packs(n, [=]<int N>(Index i) { pack<N>(y + i).v += s * (pack<N>(x + i).v - pack<N>(z + i).v); });
 }
 
-/// ((v_0 + v_4) + (v_2 + v_6)) + ((v_1 + v_5) + (v_3 + v_7)): halves are added, then their halves.
-[[gnu::always_inline]] inline double total_of(const Pack<8>& v) {
-  const Pack<4> four = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
-  const Pack<2> two = __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
-  return two[0] + two[1];
+/// The sum of N numbers: halves are added, then their halves.
+template <int N>
+[[gnu::always_inline]] inline double total_of(const Pack<N>& v) {
+  if constexpr (N == 8)
+    return total_of<4>(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+  else if constexpr (N == 4)
+    return total_of<2>(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
+  else if constexpr (N == 2)
+    return v[0] + v[1];
+  else
+    return v;
 }
-/// The sum of what f.operator()<N>(sum, i) adds to `sum`, a pack of N = 8, and from where these end, of 1.
+/// The sum of what f.operator()<N>(sum, i) adds to `sum`, a pack of N = `lanes`, and from where these end, of 1.
 template <class F>
 [[gnu::always_inline]] inline double total(Index n, F&& f) {
-  Pack<8> eight{};
+  constexpr int sums = lanes < 4 ? 4 : 2;  // that do not wait for each other
+  Pack<lanes> sum[sums];
+#pragma GCC unroll 4
+  for (int k = 0; k < sums; ++k) sum[k] = Pack<lanes>{};
   double one = 0;
   Index i = 0;
-  for (; i + 8 <= n; i += 8) f.template operator()<8>(eight, i);
+  for (; i + sums * lanes <= n; i += sums * lanes) {
+#pragma GCC unroll 4
+    for (int k = 0; k < sums; ++k) f.template operator()<lanes>(sum[k], i + k * lanes);
+  }
+  for (; i + lanes <= n; i += lanes) f.template operator()<lanes>(sum[0], i);
   for (; i < n; ++i) f.template operator()<1>(one, i);
-  return one + total_of(eight);
+#pragma GCC unroll 4
+  for (int k = 1; k < sums; ++k) sum[0] += sum[k];
+  return one + total_of<lanes>(sum[0]);
 }
 inline double sum(const double* x, Index n) {
   return total(n, [=]<int N>(Pack<N>& sum, Index i) { sum += pack<N>(x + i).v; });
@@ -109,7 +130,7 @@ inline double squared_distance(const double* x, const double* z, Index n) {
 /// loops are unrolled by order, since those that g++ unrolls late leave their arrays in memory.
 template <int R, class T>
 void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
-  constexpr int N = R < 8 ? R : 8, packs = R / N, sums = packs >= 8 ? 1 : packs >= 4 ? 2 : 4;
+  constexpr int N = R < lanes ? R : lanes, packs = R / N, sums = packs >= 8 ? 1 : packs >= 4 ? 2 : 4;
   Pack<N> sum[sums * packs];
 #pragma GCC unroll 16
   for (int k = 0; k < sums * packs; ++k) sum[k] = Pack<N>{};
@@ -131,8 +152,7 @@ void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
 
 /// How many numbers fit into half of the processor's vector registers.
 template <class T>
-inline constexpr int half_of_registers =
-    EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS / 2 * Eigen::internal::packet_traits<T>::size;
+inline constexpr int half_of_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS / 2 * lanes;
 
 /// f.operator()<R>(i) for strips of R rows, R = `most`, ... down to `least`, from row i on. Returns where they end.
 template <int most, int least, class F>
@@ -182,7 +202,7 @@ template <class T>
 template <int R, int C, bool set, class T>
 [[gnu::always_inline]] inline void tile(T* Y, Index y_stride, const T* A, Index a_stride, Index depth, const T* X,
                                         Index x_stride, T s) {
-  constexpr int N = R < 8 ? R : 8, packs = R / N;
+  constexpr int N = R < lanes ? R : lanes, packs = R / N;
   Pack<N> sum[C * packs];
 #pragma GCC unroll 16
   for (int k = 0; k < C * packs; ++k) sum[k] = Pack<N>{};
@@ -207,71 +227,110 @@ void multiply(T* Y, const T* A, Index rows, Index depth, const T* X, Index x_str
   });
 }
 
-/// n packs, n = 2 or 4, to the first of them: the sums of each n numbers that follow each other.
-template <int n>
-[[gnu::always_inline]] inline void fold(Pack<8>* all) {
+/// n packs, a power of two, to the first of them: the sums of each n numbers that follow each other.
+template <int n, int N = lanes>
+[[gnu::always_inline]] inline void fold(Pack<N>* all) {
   if constexpr (n > 1) {
-    for (int k = 0; k < n / 2; ++k)
-      all[k] = __builtin_shufflevector(all[2 * k], all[2 * k + 1], 0, 2, 4, 6, 8, 10, 12, 14) +
-               __builtin_shufflevector(all[2 * k], all[2 * k + 1], 1, 3, 5, 7, 9, 11, 13, 15);
-    fold<n / 2>(all);
+#pragma GCC unroll 4
+    for (int k = 0; k < n / 2; ++k) {
+      const Pack<N> a = all[2 * k], b = all[2 * k + 1];
+      if constexpr (N == 8)
+        all[k] = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+                 __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+      else if constexpr (N == 4)
+        all[k] = __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+      else
+        all[k] = __builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3);
+    }
+    fold<n / 2, N>(all);
   }
 }
-/// Eight packs to one of their sums. Pairs of numbers, of pairs, of fours: these shuffles are the cheap ones.
-[[gnu::always_inline]] inline void fold_eight(Pack<8>* all) {
+/// N packs of N numbers to one of their sums. Pairs of numbers, of pairs, of fours: these shuffles are the cheap ones.
+template <int N = lanes>
+[[gnu::always_inline]] inline void fold_square(Pack<N>* all) {
+  if constexpr (N == 8) {
 #pragma GCC unroll 4
-  for (int k = 0; k < 8; k += 2)
-    all[k] = __builtin_shufflevector(all[k], all[k + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
-             __builtin_shufflevector(all[k], all[k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    for (int k = 0; k < 8; k += 2)
+      all[k] = __builtin_shufflevector(all[k], all[k + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+               __builtin_shufflevector(all[k], all[k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
 #pragma GCC unroll 2
-  for (int k = 0; k < 8; k += 4)
-    all[k] = __builtin_shufflevector(all[k], all[k + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
-             __builtin_shufflevector(all[k], all[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-  all[0] = __builtin_shufflevector(all[0], all[4], 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(all[0], all[4], 4, 5, 6, 7, 12, 13, 14, 15);
+    for (int k = 0; k < 8; k += 4)
+      all[k] = __builtin_shufflevector(all[k], all[k + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
+               __builtin_shufflevector(all[k], all[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    all[0] = __builtin_shufflevector(all[0], all[4], 0, 1, 2, 3, 8, 9, 10, 11) +
+             __builtin_shufflevector(all[0], all[4], 4, 5, 6, 7, 12, 13, 14, 15);
+  } else if constexpr (N == 4) {
+#pragma GCC unroll 2
+    for (int k = 0; k < 4; k += 2)
+      all[k] = __builtin_shufflevector(all[k], all[k + 1], 0, 4, 2, 6) +
+               __builtin_shufflevector(all[k], all[k + 1], 1, 5, 3, 7);
+    all[0] = __builtin_shufflevector(all[0], all[2], 0, 1, 4, 5) + __builtin_shufflevector(all[0], all[2], 2, 3, 6, 7);
+  } else if constexpr (N == 2) {
+    all[0] = __builtin_shufflevector(all[0], all[1], 0, 2) + __builtin_shufflevector(all[0], all[1], 1, 3);
+  }
 }
 
-/// y += s A^T x for R rows of A, a multiple of eight, or if R = 0, for all of them; column after column.
+/// y += s A^T x for R rows of A, a multiple of `lanes`, or if R = 0, for all of them; column after column.
 template <int R, class T>
 void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
-  constexpr int packs = R / 8;
-  Pack<8> X[packs + 1];
-  for (int k = 0; k < packs; ++k) X[k] = pack<8>(x + 8 * k).v;
+  constexpr int packs = R / lanes;
+  Pack<lanes> X[packs + 1];
+#pragma GCC unroll 16
+  for (int k = 0; k < packs; ++k) X[k] = pack<lanes>(x + lanes * k).v;
   Index j = 0;
-  for (; j + 8 <= cols; j += 8, A += 8 * rows) {
-    Pack<8> sum[8];
+  for (; j + lanes <= cols; j += lanes, A += lanes * rows) {
+    Pack<lanes> sum[lanes];
 #pragma GCC unroll 8
-    for (int c = 0; c < 8; ++c) {
+    for (int c = 0; c < lanes; ++c) {
       const T* const a = A + c * rows;
-      Pack<8> even{}, odd{};
+      Pack<lanes> even{}, odd{};
       if constexpr (R > 0) {
-        for (int k = 0; k < packs; k += 2) even += X[k] * pack<8>(a + 8 * k).v;
-        for (int k = 1; k < packs; k += 2) odd += X[k] * pack<8>(a + 8 * k).v;
+        for (int k = 0; k < packs; k += 2) even += X[k] * pack<lanes>(a + lanes * k).v;
+        for (int k = 1; k < packs; k += 2) odd += X[k] * pack<lanes>(a + lanes * k).v;
       } else {
         Index i = 0;
-        for (; i + 16 <= rows; i += 16) {
-          even += pack<8>(x + i).v * pack<8>(a + i).v;
-          odd += pack<8>(x + i + 8).v * pack<8>(a + i + 8).v;
+        for (; i + 2 * lanes <= rows; i += 2 * lanes) {
+          even += pack<lanes>(x + i).v * pack<lanes>(a + i).v;
+          odd += pack<lanes>(x + i + lanes).v * pack<lanes>(a + i + lanes).v;
         }
-        for (; i < rows; ++i) even[0] += x[i] * a[i];
+        T rest{};
+        for (; i < rows; ++i) rest += x[i] * a[i];
+        if constexpr (lanes > 1)
+          even[0] += rest;
+        else
+          even += rest;
       }
       sum[c] = even + odd;
     }
-    fold_eight(sum);
-    pack<8>(y + j).v += s * sum[0];
+    fold_square(sum);
+    pack<lanes>(y + j).v += s * sum[0];
   }
   for (; j < cols; ++j, A += rows) y[j] += s * dot(A, x, R > 0 ? R : rows);
 }
-/// The same for 2 or 4 rows: one pack holds several columns.
+/// The same for 2 or 4 rows: one pack holds several columns, or a column is several packs.
 template <int R, class T>
 void add_short_columns(T* y, const T* A, Index cols, const T* x, T s) {
-  const Pack<8> X = {x[0], x[1], x[2 % R], x[3 % R], x[0], x[1], x[2 % R], x[3 % R]};
+  Pack<lanes> X[R];
+#pragma GCC unroll 4
+  for (int k = 0; k < R; ++k) {
+    if constexpr (lanes > 1) {
+#pragma GCC unroll 8
+      for (int l = 0; l < lanes; ++l) X[k][l] = x[(k * lanes + l) % R];
+    } else {
+      X[k] = x[k];
+    }
+  }
   Index j = 0;
-  for (; j + 8 <= cols; j += 8) {
-    Pack<8> product[R];
-    for (int k = 0; k < R; ++k) product[k] = X * pack<8>(A + j * R + 8 * k).v;
-    fold<R>(product);
-    pack<8>(y + j).v += s * product[0];
+  for (; j + lanes <= cols; j += lanes) {
+    Pack<lanes> product[R];
+#pragma GCC unroll 4
+    for (int k = 0; k < R; ++k) product[k] = X[k] * pack<lanes>(A + j * R + lanes * k).v;
+    if constexpr (lanes > 1) {
+      fold<R>(product);
+    } else {
+      for (int k = 1; k < R; ++k) product[0] += product[k];
+    }
+    pack<lanes>(y + j).v += s * product[0];
   }
   for (; j < cols; ++j) y[j] += s * dot(A + j * R, x, R);
 }
@@ -283,8 +342,8 @@ void add_transposed_product(T* y, const T* A, Index rows, Index cols, const T* x
   if (rows == 2) return add_short_columns<2>(y, A, cols, x, s);
   if (rows == 4) return add_short_columns<4>(y, A, cols, x, s);
   if (rows > 2 * half_of_registers<T>) return add_columns<0>(y, A, rows, cols, x, s);
-  const Index i =
-      by_strips<half_of_registers<T>, 8>(rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
+  const Index i = by_strips<half_of_registers<T>, lanes>(
+      rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
   if (i < rows)
     for (Index j = 0; j < cols; ++j) y[j] += s * dot(A + i + j * rows, x + i, rows - i);
 }
@@ -297,7 +356,7 @@ struct Outer {
 /// R rows and C columns of W += g_1 x_1^T + ... + g_n x_n^T, whose sums stay in registers; W's columns are `stride` apart.
 template <int R, int C, class T>
 void add_outer_products(T* W, Index stride, const Outer<T>* terms, Index n, Index i, Index j) {
-  constexpr int N = R < 8 ? R : 8, packs = R / N;
+  constexpr int N = R < lanes ? R : lanes, packs = R / N;
   Pack<N> sum[C * packs];
 #pragma GCC unroll 16
   for (int k = 0; k < C * packs; ++k) sum[k] = Pack<N>{};
@@ -312,7 +371,7 @@ void add_outer_products(T* W, Index stride, const Outer<T>* terms, Index n, Inde
 /// W += g_1 x_1^T + ... + g_n x_n^T, W rows x cols column by column without gaps.
 template <class T>
 void add_outer_products(T* W, Index rows, Index cols, const Outer<T>* terms, Index n) {
-  constexpr int most = 2 * Eigen::internal::packet_traits<T>::size;
+  constexpr int most = 2 * lanes;
   by_strips<most, 1>(rows, [=]<int R>(Index i) {
     by_strips<half_of_registers<T> / most, 1>(
         cols, [=]<int C>(Index j) { add_outer_products<R, C>(W, rows, terms, n, i, j); });

@@ -97,7 +97,7 @@ struct Linear {
   static bool in_product(const auto& c, Index k) { return k < 2 * Index{c.b.extra}; }
 
   template <int products, int summands>
-  static void value(const auto& c) {
+  [[gnu::always_inline]] static void value(const auto& c) {
     double* const y = c.y();
     if constexpr (summands == 0) {
       std::fill_n(y, c.size(), 0.0);
