@@ -17,9 +17,10 @@ using Eigen::Index;
 /// The rule of sums of products: its first operands are pairs W, X, as many as `extra` says.
 inline constexpr const char* affine = "affine";
 
-/// Products whose left factors have yet to get their part, dW += s G X^T. Columns of G and X are taken in as the sweep comes
-/// down, and multiplied many at a time. Groups of at most `narrow` columns are summed apart from what else an adjoint is
-/// made of, so that a sweep may be interrupted and taken up on another tape (ad/checkpoint.h), and gives the same bits.
+/// Products whose left factors have yet to get their part, dW += s G X^T. Where columns of G and X stand is noted as the
+/// sweep comes down, and they are multiplied many at a time. Groups of at most `narrow` columns are summed apart from what
+/// else an adjoint is made of, so that a sweep may be interrupted and taken up on another tape (ad/checkpoint.h), and gives
+/// the same bits.
 template <class T = double>
 class Uses : public ad::Waiting<T> {
  public:
