@@ -22,7 +22,7 @@ inline constexpr int lanes = Eigen::internal::packet_traits<double>::size;
 /// N numbers side by side in a register.
 template <int N>
 struct PackOf {
-  typedef double type __attribute__((vector_size(sizeof(double) * N), aligned(8)));
+  typedef double type __attribute__((vector_size(sizeof(double) * N)));
 };
 template <>
 struct PackOf<1> {
