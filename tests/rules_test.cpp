@@ -5,6 +5,7 @@
 #include "ad/operators.h"
 #include "rnn/credit.h"
 #include "rnn/rtrl.h"
+#include "rnn/task.h"
 #include "rules/registry.h"
 #include "tests/fractions.h"
 #include "tests/networks.h"
@@ -163,6 +164,19 @@ BOOST_AUTO_TEST_CASE(bptts_delta_is_the_adjoint_of_h_and_rtrls_P_its_tangent) {
       }
     }
   });
+}
+
+BOOST_AUTO_TEST_CASE(rtrl_of_a_network_whose_P_is_worked_on_two_columns_of_W_at_a_time) {
+  for (const Index n : {2, 3}) {  // d + n + 1 odd and even
+    rnn::Random random(4);
+    auto net = rnn::random_network(n, 64, 2, random);
+    net.alpha = 0.4;
+    const rnn::Sequence<double> sequence{random.normal(n, 4), random.normal(2, 4)};
+    rules::Rtrl<double> rtrl(net);
+    rules::Bptt<double> bptt(net);
+    const auto exact = rules::learn(bptt, net, sequence).gradient;
+    BOOST_TEST(tests::relative(flatten(rules::learn(rtrl, net, sequence).gradient), flatten(exact)) < tolerance);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(blocks_by_hand_are_the_tapes) {
