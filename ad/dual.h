@@ -92,25 +92,6 @@ class Tangents {
   }
 };
 
-namespace detail {
-
-/// flow(p, d, q, e). For double without a branch: of a loop over duals a compiler then makes vector code.
-template <class T, class D>
-[[gnu::always_inline]] inline D flow_of_two(const T& p, const D& d, const T& q, const D& e) {
-  if constexpr (std::is_floating_point_v<D>) {
-    const auto one = [](const D& partial, const D& derivative) __attribute__((always_inline)) {
-      const D product = partial * derivative;
-      if (__builtin_constant_p(partial) && partial != 0 && partial - partial == 0) return product;
-      return ((partial != 0) & (derivative != 0)) ? product : D(0);
-    };
-    return one(p, d) + one(q, e);
-  } else {
-    return flow(p, d, q, e);
-  }
-}
-
-}  // namespace detail
-
 /// A value and its derivatives in N directions. Tag keeps nested differentiations apart: numbers of two different ones
 /// do not mix unless one is written over the other, Dual<Dual<double, 1, Outer>, 1, Inner>.
 /// Comparisons look at values only.
@@ -148,21 +129,21 @@ struct Dual {
 #define AD_CHAIN1(name)                     \
   const T y = row::name##_::value(x.value); \
   return Dual(y, flow(row::name##_::dx(x.value, y), x.tangent));
-#define AD_CHAIN2(f, name)                                                                 \
-  friend Dual f(const Dual& x, const Dual& z) {                                            \
-    const T y = row::name##_::value(x.value, z.value);                                     \
-    return Dual(y, detail::flow_of_two(row::name##_::dx(x.value, z.value, y), x.tangent,   \
-                                       row::name##_::dz(x.value, z.value, y), z.tangent)); \
-  }                                                                                        \
-  template <Passive<Dual, T> U>                                                            \
-  friend Dual f(const Dual& x, const U& c) {                                               \
-    const T z(c), y = row::name##_::value(x.value, z);                                     \
-    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                      \
-  }                                                                                        \
-  template <Passive<Dual, T> U>                                                            \
-  friend Dual f(const U& c, const Dual& z) {                                               \
-    const T x(c), y = row::name##_::value(x, z.value);                                     \
-    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                      \
+#define AD_CHAIN2(f, name)                                                                                            \
+  friend Dual f(const Dual& x, const Dual& z) {                                                                       \
+    const T y = row::name##_::value(x.value, z.value);                                                                \
+    return Dual(                                                                                                      \
+        y, flow(row::name##_::dx(x.value, z.value, y), x.tangent, row::name##_::dz(x.value, z.value, y), z.tangent)); \
+  }                                                                                                                   \
+  template <Passive<Dual, T> U>                                                                                       \
+  friend Dual f(const Dual& x, const U& c) {                                                                          \
+    const T z(c), y = row::name##_::value(x.value, z);                                                                \
+    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                                 \
+  }                                                                                                                   \
+  template <Passive<Dual, T> U>                                                                                       \
+  friend Dual f(const U& c, const Dual& z) {                                                                          \
+    const T x(c), y = row::name##_::value(x, z.value);                                                                \
+    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                                 \
   }
 #define AD_INFIX(name, symbol, ...)      \
   AD_CHAIN2(operator symbol, name)       \

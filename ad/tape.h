@@ -40,8 +40,8 @@ struct Partials {
     Id a, b;
   } of;
 };
-using Code = std::uint8_t;
-inline constexpr Code no_addend = 0, adds_before = 128, adds_another = 64;
+enum Code : std::uint8_t {};  // a type of its own: to write a plain byte could change anything, as a compiler sees it
+inline constexpr Code no_addend{0}, adds_before{128}, adds_another{64};
 static_assert(static_cast<Code>(Op::trunc) < adds_another);  // the last of the table
 
 template <class T>

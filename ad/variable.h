@@ -165,6 +165,8 @@ class Variable {
   template <bool minus>
   [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
+    if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
+      return chain<row::mul_>(Variable(x, xk), Variable(z, zk), {file, line});
     Cursor<T>& t = tape();
     if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() ||
         !t.tape->has_addend_room()) [[unlikely]]
@@ -176,8 +178,6 @@ class Variable {
   [[gnu::noinline]] static Variable multiply_add_rarely(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
     const Where where{file, line};
-    if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
-      return chain<row::mul_>(Variable(x, xk), Variable(z, zk), where);
     Cursor<T>& t = tape();
     const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
     if (!t.has_room()) t.make_room(where);
@@ -322,7 +322,7 @@ class Variable<T, Tag>::Product {
     return result_;
   }
   T value() const { return recorded_ ? result_.value_ : T(x_.value_ * z_.value_); }
-  Id id() const { return Variable(*this).id_; }
+  Id id() const { return Variable(*this).id(); }
 
   template <class U>
   [[gnu::always_inline]] Product& operator+=(U&& z) {

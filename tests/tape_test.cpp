@@ -547,7 +547,7 @@ BOOST_AUTO_TEST_CASE(a_product_with_a_name_records_itself_once) {
   x = 100;  // a product holds values and ids, no references
   BOOST_TEST(q.value() == 6);
   const Var later = q;
-  BOOST_TEST(later.value() == 6);
+  BOOST_TEST((later.value() == 6 && q.id() == later.id()));
   tape.reverse(later);
   BOOST_TEST(tape.adjoint(z) == 2);
 
