@@ -183,13 +183,22 @@ AD_OWN2(min) AD_OWN2(max)
   return is_zero(partial) || is_zero(derivative) ? T(0) : T(partial * derivative);
 }
 
-/// flow(p, d) + flow(q, e) with one test for both.
+/// The same number, which a compiler now takes for another.
+template <class T>
+[[gnu::always_inline]] inline T another(T x) {
+  asm("" : "+m"(x));
+  return x;
+}
+
+/// flow(p, d) + flow(q, e) with one test for both, and none where p and q are known, as in a sum.
 template <class T>
 [[gnu::always_inline]] inline T flow(const T& p, const T& d, const T& q, const T& e) {
   if constexpr (std::is_floating_point_v<T>) {
-    const T sum = p * d + q * e;
-    if (sum == sum) [[likely]]
+    const T sum = p * d + q * e, scale = p * q;
+    if ((__builtin_constant_p(scale) && scale != 0 && scale - scale == 0) || sum == sum) [[likely]]
       return sum;
+    // products of their own: with a second use, those above could not become one multiply-add
+    return flow(another(p), d) + flow(another(q), e);
   }
   return flow(p, d) + flow(q, e);
 }
