@@ -407,10 +407,13 @@ void tanh(const T* x, T* y, Index n) {
           to[i] = a[i] < 0.625 ? small[i] : v[i] == v[i] ? std::copysign(large[i], v[i]) : v[i];
       });
 }
-/// y = exp(x - shift)
+/// y = exp(x - shift); 0 below the normal numbers, where Eigen's stops to fall
 template <class T>
 void exp(const T* x, T shift, T* y, Index n) {
-  by_eight(x, y, n, [shift]<class Eight>(const Eight& v, T* to) { Eigen::Map<Eight>{to} = (v - shift).exp(); });
+  by_eight(x, y, n, [shift]<class Eight>(const Eight& v, T* to) {
+    const Eight u = v - shift;
+    Eigen::Map<Eight>{to} = (u < std::log(std::numeric_limits<T>::min())).select(T(0), u.exp());
+  });
 }
 
 }  // namespace ad::kernels

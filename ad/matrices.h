@@ -55,6 +55,16 @@ struct Matrices {
                                           .operand = operand,
                                           .operands = n};
   }
+  /// Undoes open() of the last block.
+  static void take_back(Tape& t) {
+    const Block& b = t.store_.block[--t.blocks_];
+    const Id taken = b.end - b.before;
+    t.next -= taken;
+    t.entry += taken;
+    t.code += taken;
+    t.shift_ -= taken;
+    t.operands_ = b.operand;
+  }
   static void add_index(Tape& t, Id id) { t.store_.index.push_back(id); }
   /// Takes in plain numbers: those of x, which may look into others that are there already.
   template <class D>

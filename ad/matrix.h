@@ -179,7 +179,16 @@ template <class R, class... X>
   BlockOperand* q = M::new_operands(t, sizeof...(X));
   ((*q++ = {x.run(), s}), ...);
   Block& b = M::open(t, Rule<R>::rule, rows, cols, sizeof...(X), behind);
-  R::value(Call{t, b});
+  if constexpr (requires { R::may_refuse; }) {
+    try {
+      R::value(Call{t, b});
+    } catch (...) {
+      M::take_back(t);
+      throw;
+    }
+  } else {
+    R::value(Call{t, b});
+  }
   return b;
 }
 template <class R, class... X>
@@ -196,13 +205,11 @@ Var record_number(double s, X... x) {
 template <class F>
 VarMatrix gathered(Index rows, Index cols, F&& element) {
   Tape& t = M::active();
+  const auto indices = static_cast<Id>(M::indices(t).size());
+  for (Index i = 0; i < rows * cols; ++i) M::add_index(t, M::id(t, element(i)));  // first: a variable may be refused
   Block& b = M::open(t, Gathered::rule, rows, cols);
-  b.extra = static_cast<Id>(M::indices(t).size());
-  for (Index i = 0; i < rows * cols; ++i) {
-    const Var x = element(i);
-    M::add_index(t, M::id(t, x));
-    M::values(t, b).data()[i] = x.value();
-  }
+  b.extra = indices;
+  for (Index i = 0; i < rows * cols; ++i) M::values(t, b).data()[i] = element(i).value();
   return {t, b};
 }
 template <class Row>
@@ -482,7 +489,8 @@ template <std::convertible_to<VarMatrix> V, std::convertible_to<VarMatrix> Y>
 Var softmax_cross_entropy(const V& of, const Y& wanted) {
   const VarMatrix v = of, target = wanted;
   detail::same_shape("softmax_cross_entropy", v, target);
-  const VarMatrix weight = target.values().colwise().sum();
+  const VarMatrix weight = target.is_plain() ? VarMatrix(target.values().colwise().sum())
+                                             : VarMatrix(Eigen::RowVectorXd::Ones(v.rows()) * target);
   return log_sum_exp(v).dot(weight) - v.dot(target);
 }
 

@@ -410,7 +410,8 @@ struct LogSumExp {
       kernels::exp(x, largest, p, n);
       const double sum = kernels::sum(p, n);
       kernels::set(p, 1 / sum, p, n);
-      c.y()[j] = largest + std::log(sum);
+      const bool plain = std::isfinite(largest) || std::any_of(x, x + n, [](double x_i) { return std::isnan(x_i); });
+      c.y()[j] = plain ? largest + std::log(sum) : largest;
     }
   }
   static void pull(const auto& c, Index, const double* g, double* a) {
@@ -428,6 +429,7 @@ struct LogSumExp {
 
 struct CholeskySolve {
   static constexpr const char* name = "cholesky_solve";
+  static constexpr bool may_refuse = true;
   static M::Map L(const auto& c) { return {c.y() + c.size(), c.rows(), c.rows()}; }
   static void solve(const auto& c, auto& B) {
     const auto lower = L(c).template triangularView<Eigen::Lower>();

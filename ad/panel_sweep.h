@@ -15,7 +15,7 @@ class PanelSweep {
   using Columns = Moves::Columns;
 
   /// Throws std::invalid_argument where there are fewer variables, or the origin lies inside a matrix.
-  PanelSweep(const Tape& t, Id origin) : t_(t), origin_(origin + 1) {
+  PanelSweep(const Tape& t, Id origin) : t_(t), generation_(Matrices::generation(t)), origin_(origin + 1) {
     if (origin > t.length())
       throw std::invalid_argument("ad::PanelSweep: the origin is variable " + std::to_string(origin) + " of " +
                                   std::to_string(t.length()));
@@ -37,8 +37,10 @@ class PanelSweep {
   }
 
   /// Directions first .. first + count - 1. Tangents of before are forgotten.
+  /// Throws std::invalid_argument if the recording is another than when the sweep was made.
   void run(Index first, Index count) {
-    const Id size = t_.length() + 1;
+    require_same_recording();
+    const Id size = end_ = t_.length() + 1;
     data_.resize(static_cast<std::size_t>(size - origin_) * static_cast<std::size_t>(count));
     seeds_.begin_at(first, count);
     panel_ = {data_.data(), origin_, static_cast<Id>(count), &seeds_};
@@ -53,11 +55,14 @@ class PanelSweep {
   }
 
   /// The tangents of y, a row for each element and a column for each direction, until the next run().
+  /// Throws std::invalid_argument if y is a constant, or was not there at the last run().
   Columns tangents(const VarMatrix& y) const {
     y.require_on(t_, "tangents");
-    return Seeds::recorded(t_, panel_, swept(y.id()), y.size()).tangents;
+    if (y.is_plain())
+      throw std::invalid_argument("ad::PanelSweep: no tangents of a " + y.shape() + " matrix of constants");
+    return Seeds::recorded(t_, panel_, swept(y.id(), y.size()), y.size()).tangents;
   }
-  Columns tangents(const Var& y) const { return Seeds::recorded(t_, panel_, swept(Matrices::id(t_, y)), 1).tangents; }
+  Columns tangents(const Var& y) const { return Seeds::recorded(t_, panel_, swept(Matrices::id(t_, y), 1), 1).tangents; }
 
   std::size_t bytes() const { return data_.size() * sizeof(double); }
 
@@ -69,10 +74,17 @@ class PanelSweep {
                                   " matrix is not among the variables that are told");
     return x.id();
   }
-  Id swept(Id i) const {
-    if (i < origin_ || panel_.directions == 0)
-      throw std::invalid_argument("ad::PanelSweep: no tangents of variable " + std::to_string(i) +
-                                  ": the sweep begins at " + std::to_string(origin_));
+  void require_same_recording() const {
+    if (Matrices::generation(t_) != generation_)
+      throw std::invalid_argument("ad::PanelSweep: the tape holds another recording than the one to be swept");
+  }
+  Id swept(Id i, Index size) const {
+    require_same_recording();
+    if (i < origin_ || i + size > end_)
+      throw std::invalid_argument(
+          "ad::PanelSweep: no tangents of variable " + std::to_string(i) +
+          (end_ == 0 ? ": there was no run"
+                     : ": the last run was over " + std::to_string(origin_) + " .. " + std::to_string(end_ - 1)));
     return i;
   }
   /// One number: its operands' tangents, weighed with its partials.
@@ -89,7 +101,8 @@ class PanelSweep {
   }
 
   const Tape& t_;
-  Id origin_;  // the first variable that is swept
+  std::uint32_t generation_;
+  Id origin_, end_ = 0;  // the first variable that is swept, and the first behind the last run
   Seeds seeds_;
   Array<double> data_;
   Panel<double> panel_{nullptr, 0, 0};

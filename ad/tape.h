@@ -148,7 +148,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     if (!this->has_room()) [[unlikely]]
       make_room({});
     const Key k = this->push(Op::input, v, 0, T(0), 0, T(0));
-    if (id_of(k) == inputs_ + 1) inputs_ = id_of(k);
+    if (id_of(k) == inputs_ + 1 && blocks_ == 0) inputs_ = id_of(k);
     return {v, k};
   }
   template <class Tag = void>
@@ -165,7 +165,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     }
     if (n >= this->limit - size()) make_room({}, n);
     const Id first = size(), end = first + static_cast<Id>(n);
-    if (first == inputs_ + 1)
+    if (first == inputs_ + 1 && blocks_ == 0)
       inputs_ = end - 1;  // nobody reads their entries
     else
       for (Id i = first; i < end; ++i) entry[i] = {T(0), T(0), {0, 0}}, code[i] = static_cast<Code>(Op::input);
@@ -382,7 +382,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   Store store_;
   Cursor<T>* previous_;
-  Id inputs_ = 0;  // variables 1 .. inputs_ are inputs, and no sweep needs to look at them
+  Id inputs_ = 0;  // variables 1 .. inputs_ are inputs before any block, and no sweep needs to look at them
   Id shift_ = 0;   // how many more variables than entries there are: a block has a run of variables, but no entry
   Id addends_ = 0, blocks_ = 0, operands_ = 0, numbers_ = 0;
   Id block_room_ = 0, operand_room_ = 0;  // how many there is memory for

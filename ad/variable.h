@@ -278,7 +278,7 @@ class Variable {
     return fused<false>(w, times(x.x, z, x.where));
   }
   friend Variable detach(const Operand& x) {
-    if (x.x.id() == 0) return x.x;
+    if (x.x.id() == 0) return Variable(detach(x.x.value_));
     return record(Op::detach, detach(x.x.value_), x.x, T(0), x.where);
   }
   friend auto value(const Variable& x) { return value_under(x.value_); }

@@ -170,6 +170,17 @@ BOOST_AUTO_TEST_CASE(an_inner_derivative_does_not_see_the_outer_perturbation) {
   BOOST_TEST(derivative([](const auto& x) { return derivative([&](const auto&) { return x; }, lift(x, 1)); }, 1.) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(detach_reaches_through_every_level) {
+  // d/dx [ d/dy (detach(x) y) ] = d/dx [ detach(x) ] = 0, also where x is a constant of the inner derivative
+  const auto inside = [](const auto& x) {
+    return [&](const auto& y) { return detach(std::decay_t<decltype(y)>(x)) * y; };
+  };
+  const auto forward = [&](const auto& x) { return derivative(inside(x), lift(x, 1)); };
+  const auto reverse = [&](const auto& x) { return gradient(inside(x), lift(x, 1)); };
+  BOOST_TEST((derivative(forward, 2.) == 0 && derivative(reverse, 2.) == 0));
+  BOOST_TEST((gradient(forward, 2.) == 0 && gradient(reverse, 2.) == 0));
+}
+
 BOOST_AUTO_TEST_CASE(a_gradient_inside_a_gradient) {
   const auto confused = [](const auto& x) { return x * gradient([&](const auto& y) { return x + y; }, lift(x, 1)); };
   BOOST_TEST(gradient(confused, 1.) == 1);
