@@ -98,6 +98,7 @@ class Reversal {
     ++t_;
     std::pair<StateOnTape, Var> next = step_(t_, theta_on_tape_, state_);
     for_each_part([&](const auto& like, auto& part) { require_shape(like, part); }, state_like_, next.first);
+    Matrices::id(tape_, next.second);  // a loss kept from an earlier recording is refused
     state_ = std::move(next.first);
     sum_ = t_ == from_ + 1 ? next.second : Var(sum_ + next.second);
     if (!new_) return;

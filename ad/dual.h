@@ -160,6 +160,11 @@ struct Dual {
 #undef AD_CHAIN1
 #undef AD_CHAIN2
 
+  friend Dual operator+(const Dual& x) { return x; }
+  friend bool isfinite(const Dual& x) { return isfinite(x.value); }
+  friend bool isinf(const Dual& x) { return isinf(x.value); }
+  friend bool isnan(const Dual& x) { return isnan(x.value); }
+
   /// x * z + w
   friend Dual fma(const Dual& x, const Dual& z, const Dual& w) { return x * z + w; }
 

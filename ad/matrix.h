@@ -86,20 +86,23 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
     const Id at = static_cast<Id>(j * rows() + i);
     return is_plain() ? Var(Matrices::data(t, run_)[at]) : Matrices::variable(t, id() + at);
   }
-  Var operator[](Index i) const { return (*this)(i); }
+  /// Element i of a column or a row.
+  Var operator[](Index i) const { return rows() == 1 ? (*this)(0, i) : (*this)(i); }
 
   // views: the same variables, nothing recorded
   VarMatrix middleCols(Index j, Index n) const {
-    if (j < 0 || n < 0 || j + n > cols()) refuse("columns", j, n);
+    if (j < 0 || n < 0 || n > cols() - j) refuse("columns", j, n);
     return part(j * rows(), rows(), n);
   }
   VarMatrix col(Index j) const { return middleCols(j, 1); }
   VarMatrix segment(Index i, Index n) const {
-    if (cols() != 1 || i < 0 || n < 0 || i + n > rows()) refuse("segment", i, n);
+    if (cols() != 1 || i < 0 || n < 0 || n > rows() - i) refuse("segment", i, n);
     return part(i, n, 1);
   }
   VarMatrix reshaped(Index rows, Index cols) const {
-    if (rows < 0 || cols < 0 || rows * cols != size()) refuse("shape", rows, cols);
+    const bool fit = rows > 0 && cols > 0 ? rows <= size() && cols == size() / rows && size() % rows == 0
+                                          : rows >= 0 && cols >= 0 && size() == 0 && rows + cols <= Index{Run::most};
+    if (!fit) refuse("shape", rows, cols);
     return part(0, rows, cols);
   }
 
@@ -115,6 +118,15 @@ class VarMatrix : public MatrixOperations<VarMatrix> {
   template <class X>
   VarMatrix& operator-=(const X& x) {
     return *this = *this - x;
+  }
+  /// By a number, or a matrix from the right.
+  template <class X>
+  VarMatrix& operator*=(const X& x) {
+    return *this = *this * x;
+  }
+  template <class X>
+  VarMatrix& operator/=(const X& s) {
+    return *this = *this / s;
   }
 
   /// "3 x 2"
@@ -422,6 +434,11 @@ template <Recorded X>
 VarMatrix operator/(const X& x, const Var& s) {
   return detail::elementwise<row::div_>(x, s);
 }
+/// The same numbers without a derivative.
+template <Recorded X>
+VarMatrix detach(const X& x) {
+  return VarMatrix(VarMatrix(x).values());
+}
 /// Every function of the table.
 #define AD_UNARY(name, ...)                      \
   template <Recorded X>                          \
@@ -514,7 +531,7 @@ requires std::same_as<typename D::Scalar, Var> VarMatrix whole(const Eigen::Dens
   return detail::gathered(m.rows(), m.cols(), [&](Eigen::Index i) { return m(i % m.rows(), i / m.rows()); });
 }
 inline VarMatrix VarMatrix::block(Index i, Index j, Index rows, Index cols) const {
-  if (i < 0 || j < 0 || rows < 0 || cols < 0 || i + rows > this->rows() || j + cols > this->cols())
+  if (i < 0 || j < 0 || rows < 0 || cols < 0 || rows > this->rows() - i || cols > this->cols() - j)
     refuse("block", i, j);
   return detail::gathered(rows, cols, [&](Index k) { return (*this)(i + k % rows, j + k / rows); });
 }

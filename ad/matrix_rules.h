@@ -44,7 +44,8 @@ bool any(const auto& d) {
 
 /// The sweeps over one block. R knows, of operand k: pull(c, k, g, a) adds to its adjoint a what the result's adjoint g
 /// makes of it; push(c, k, dx, dy) adds to the result's tangents dy what its tangents dx make of them, or sets them to it.
-/// Where a derivative is zero as a whole nothing flows, whatever the partials are.
+/// Where a derivative is zero as a whole nothing flows, whatever the partials are. (Within a product of matrices, zero times
+/// infinity is NaN, as in any: each element on its own is for numbers, see flow().)
 template <class R>
 struct Rule {
   static void pullback(const Tape& t, const Block& b, double* adjoint, Waiting<double>*& waiting) {

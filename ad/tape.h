@@ -220,13 +220,14 @@ class TapeOf : private Cursor<T>, public Annotations {
   template <class Tag>
   void reverse(std::span<const std::pair<Variable<T, Tag>, T>> outputs) {
     Id top = 0;
+    for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(outputs)"));
     zero(store_.adjoint);
-    for (const auto& [y, w] : outputs) {
-      const Id i = check(y, "reverse(outputs)");
-      store_.adjoint[i] += w;
-      top = std::max(top, i);
-    }
+    for (const auto& [y, w] : outputs) store_.adjoint[y.id()] += w;
     sweep_down(store_.adjoint.data(), top);
+  }
+  template <class Tag>
+  void reverse(const std::vector<std::pair<Variable<T, Tag>, T>>& outputs) {
+    reverse(std::span(outputs));
   }
   /// The adjoint of x after reverse(y): dy/dx.
   template <class Tag>
@@ -243,14 +244,41 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// The tangent sweep in a direction: each given variable moves with its speed.
   template <class Tag>
   void forward(std::span<const std::pair<Variable<T, Tag>, T>> direction) {
+    for (const auto& [x, speed] : direction) check(x, "forward(x)");
     zero(store_.tangent);
-    for (const auto& [x, speed] : direction) store_.tangent[check(x, "forward(x)")] += speed;
+    for (const auto& [x, speed] : direction) store_.tangent[x.id()] += speed;
     sweep_up(store_.tangent.data());
+  }
+  template <class Tag>
+  void forward(const std::vector<std::pair<Variable<T, Tag>, T>>& direction) {
+    forward(std::span(direction));
   }
   /// The tangent of y after forward(x): dy/dx.
   template <class Tag>
   const T& tangent(const Variable<T, Tag>& y) const {
     return tangent(check(y, "tangent(y)"));
+  }
+
+  // An x * z that has not been recorded yet (Variable::Product) is recorded now.
+  template <class P, class V = typename P::Recorded>
+  void reverse(const P& y, T seed = T(1)) {
+    reverse(V(y), std::move(seed));
+  }
+  template <class P, class V = typename P::Recorded>
+  void forward(const P& x, const T& seed = T(1)) {
+    forward(V(x), seed);
+  }
+  template <class P, class V = typename P::Recorded>
+  const T& adjoint(const P& x) const {
+    return adjoint(V(x));
+  }
+  template <class P, class V = typename P::Recorded>
+  const T& tangent(const P& y) const {
+    return tangent(V(y));
+  }
+  template <class P, class V = typename P::Recorded>
+  void name(const P& x, std::string name) {
+    this->name(V(x), std::move(name));
   }
 
   /// The adjoint sweep over the caller's own adjoints, one for each id 0 .. length(); A is T, or Tangents<T, N> for N

@@ -273,9 +273,18 @@ class Variable {
 #undef AD_PASSIVE
 #undef AD_CHAIN1
 
+  friend Variable operator+(const Variable& x) { return x; }
+  friend bool isfinite(const Variable& x) { return isfinite(x.value_); }
+  friend bool isinf(const Variable& x) { return isinf(x.value_); }
+  friend bool isnan(const Variable& x) { return isnan(x.value_); }
+
   /// x * z + w
   friend Variable fma(const Operand& x, const Variable& z, const Variable& w) {
     return fused<false>(w, times(x.x, z, x.where));
+  }
+  template <Passive<Variable, T> U>
+  friend Variable fma(const U& x, const Operand& z, const Variable& w) {
+    return fused<false>(w, x * z);
   }
   friend Variable detach(const Operand& x) {
     if (x.x.id() == 0) return Variable(detach(x.x.value_));
@@ -309,6 +318,7 @@ class Variable<T, Tag>::Product {
       : x_(x.value_, x.key_), z_(z.value_, z.key_), recorded_(false), where_(where) {}
 
  public:
+  using Recorded = Variable;
   Product() = default;
   template <Passive<Variable, T> U>
   Product(const U& v) : result_(v) {}

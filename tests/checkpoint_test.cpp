@@ -364,6 +364,13 @@ BOOST_AUTO_TEST_CASE(what_a_step_throws_comes_through_and_leaves_the_tapes_as_th
   const auto stale = [&](Index, const Var& a, const Var&) { return std::pair(x, Var(a * a)); };
   BOOST_CHECK_EXCEPTION(ad::gradient_through_time<Var>(9, 0.5, 1.0, stale, {plenty, 2, 2}), std::invalid_argument,
                         says<std::exception>("another tape"));
+  Var kept;
+  const auto keeps = [&](Index t, const Var& a, const Var& h) {
+    if (t == 1) kept = a * h;
+    return std::pair(Var(a * h), kept);  // right while one tape holds all steps
+  };
+  BOOST_CHECK_EXCEPTION(ad::gradient_through_time<Var>(2, 0.5, 1.0, keeps, {plenty, 1, 2}), std::invalid_argument,
+                        says<std::exception>("earlier recording"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -203,6 +203,24 @@ BOOST_AUTO_TEST_CASE(rearranged) {
       random(3, 3), random(3, 1));
 }
 
+BOOST_AUTO_TEST_CASE(changed_in_place_and_cut_off) {
+  judge(
+      "*= and /=",
+      [](auto& x, auto& z) {
+        VarMatrix y = x;
+        y *= 3.0, y /= 2.0, y *= x(0, 1), y /= z(1), y *= z;
+        return y;
+      },
+      random(3, 2), random(2, 1, 1, 2));
+  judge(
+      "elements of a row", [](auto& x, auto&) { return Var(x[0] * sin(x[3])); }, random(1, 4), random(1, 1));
+  Tape tape;
+  const VarMatrix x = ad::input(tape, random(3, 2)), fixed = detach(2.0 * x);
+  const Var y = x.dot(fixed);
+  tape.reverse(y);
+  BOOST_TEST((ad::adjoint(tape, x) == Matrix(2 * x.values())));
+}
+
 BOOST_AUTO_TEST_CASE(positive_definite_systems) {
   const Matrix A = random(4, 4);
   judge(
@@ -382,6 +400,17 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   BOOST_CHECK_EXCEPTION(VarMatrix(W * x), Bad, says("3 x 2 and a 3 x 1"));
   BOOST_CHECK_EXCEPTION(VarMatrix(W + x), Bad, says("3 x 2 and a 3 x 1"));
   BOOST_CHECK_EXCEPTION(W(3, 0), Bad, says("3 x 2"));
+  constexpr Index endless = std::numeric_limits<Index>::max();
+  BOOST_CHECK_EXCEPTION(W.middleCols(1, endless), Bad, says("3 x 2"));
+  BOOST_CHECK_EXCEPTION(x.segment(1, endless), Bad, says("3 x 1"));
+  BOOST_CHECK_EXCEPTION(W.block(1, 0, endless, 0), Bad, says("3 x 2"));
+  BOOST_CHECK_EXCEPTION(W.block(0, 1, 0, endless), Bad, says("3 x 2"));
+  BOOST_CHECK_EXCEPTION(W.reshaped(2, 2), Bad, says("3 x 2"));
+  BOOST_CHECK_EXCEPTION(W.reshaped(endless / 2 + 1, 4), Bad, says("3 x 2"));
+  BOOST_CHECK_EXCEPTION(W.segment(0, 1), Bad, says("3 x 2"));
+  const VarMatrix none = W.middleCols(2, 0);
+  BOOST_CHECK_EXCEPTION(none.reshaped(0, (Index{1} << 32) + 5), Bad, says("3 x 0"));
+  BOOST_TEST((none.reshaped(0, 7).cols() == 7 && W.reshaped(2, 3).rows() == 2));
   tape.clear();
   BOOST_CHECK_EXCEPTION(tanh(W), Bad, says("earlier recording"));
   const VarMatrix z = ad::input(tape, random(2, 2));

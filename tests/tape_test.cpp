@@ -281,11 +281,16 @@ BOOST_AUTO_TEST_CASE(several_outputs_and_several_inputs_at_once) {
   const Var x = tape.input(2.0), z = tape.input(5.0);
   const Var p = x * z, q = x + p, late = exp(z);
   const std::vector<Direction> outputs{{p, 10.0}, {q, 1.0}, {q, 1.0}};
-  tape.reverse(std::span<const Direction>(outputs));  // 10 x z + 2 (x + x z)
+  tape.reverse(outputs);  // 10 x z + 2 (x + x z)
   BOOST_TEST((tape.adjoint(x) == 62 && tape.adjoint(z) == 24 && tape.adjoint(late) == 0));
   const std::vector<Direction> inputs{{x, 1.0}, {z, -1.0}};
-  tape.forward(std::span<const Direction>(inputs));
+  tape.forward(inputs);
   BOOST_TEST((tape.tangent(p) == 3 && tape.tangent(q) == 4));
+
+  const Var other = [] { return Tape().input(1.0); }();  // refused, and what was there stays
+  BOOST_CHECK_THROW(tape.reverse(std::vector<Direction>{{p, 1.0}, {other, 1.0}}), std::invalid_argument);
+  BOOST_CHECK_THROW(tape.forward(std::vector<Direction>{{x, 1.0}, {other, 1.0}}), std::invalid_argument);
+  BOOST_TEST((tape.adjoint(x) == 62 && tape.tangent(p) == 3));
 }
 
 BOOST_AUTO_TEST_CASE(a_sweep_may_start_in_the_middle) {
@@ -445,6 +450,14 @@ BOOST_AUTO_TEST_CASE(a_product_taken_into_a_sum_is_one_entry) {
   y = fma(x, z, w);
   BOOST_TEST((made() == 1 && op(y) == Op::fma));
   gradient(y, 16, 3, 2, 1);
+  y = fma(7.0, z, w);
+  BOOST_TEST((made() == 1 && op(y) == Op::fma));
+  gradient(y, 31, 0, 7, 1);
+  y = +(x * z) + +w;
+  BOOST_TEST(made() == 2);
+  gradient(y, 16, 3, 2, 1);
+  BOOST_TEST((isfinite(x * z) && !isnan(y) && isinf(y / 0.0)));
+  made();
   y = x * x + x;  // all operands the same
   BOOST_TEST(made() == 1);
   gradient(y, 6, 5, 0, 0);
@@ -550,6 +563,18 @@ BOOST_AUTO_TEST_CASE(a_product_with_a_name_records_itself_once) {
   BOOST_TEST((later.value() == 6 && q.id() == later.id()));
   tape.reverse(later);
   BOOST_TEST(tape.adjoint(z) == 2);
+
+  auto r = x * z;  // handed to the tape, it is recorded
+  tape.name(r, "r");
+  BOOST_TEST(tape.length() == r.id());
+  tape.reverse(r, 2.0);
+  BOOST_TEST((tape.adjoint(z) == 200 && tape.adjoint(r) == 2));
+  tape.forward(z);
+  BOOST_TEST((tape.tangent(r) == 100 && tape.length() == r.id()));
+  tape.forward(r, 3.0);
+  BOOST_TEST((tape.tangent(r) == 3 && tape.tangent(z) == 0));
+  tape.reverse(z * z);
+  BOOST_TEST(tape.adjoint(z) == 6);
 
   const auto unused = z * z;
   const Id before = tape.length();
