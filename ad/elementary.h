@@ -39,8 +39,8 @@ concept Passive = std::convertible_to<U, T> && !std::derived_from<U, X>;
 
 using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::atan2, std::atanh, std::cbrt, std::ceil,
     std::copysign, std::cos, std::cosh, std::erf, std::erfc, std::exp, std::exp2, std::expm1, std::floor, std::fma,
-    std::fmod, std::hypot, std::isfinite, std::isinf, std::isnan, std::lgamma, std::log, std::log10, std::log1p, std::log2, std::pow, std::round, std::sin,
-    std::sinh, std::sqrt, std::tan, std::tanh, std::tgamma, std::trunc;
+    std::fmod, std::hypot, std::isfinite, std::isinf, std::isnan, std::lgamma, std::log, std::log10, std::log1p,
+    std::log2, std::pow, std::round, std::sin, std::sinh, std::sqrt, std::tan, std::tanh, std::tgamma, std::trunc;
 
 // The functions of the table that <cmath> lacks, or has with another convention (defined below, by their rows).
 #define AD_OWN(f)    \
