@@ -123,7 +123,7 @@ struct Matrices {
     const typename D::PlainObject copy = x;
     const std::size_t end = t.numbers_ + static_cast<std::size_t>(x.size());
     if (end > Run::most) throw std::length_error("ad::VarMatrix: more than 2^31 plain numbers on the tape");
-    t.store_.number.resize(64 + 2 * end);
+    t.store_.number.resize(std::min<std::size_t>(64 + 2 * end, Run::most));
     return add_numbers(t, copy);
   }
   [[gnu::noinline, gnu::cold]] static void more_operands(Tape& t, Id n) {

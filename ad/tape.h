@@ -431,7 +431,7 @@ class TapeOf : private Cursor<T>, public Annotations {
 
   void make_room(Where where, std::size_t ahead = 0) {
     if (size() + ahead >= store_.value.size()) {
-      if (size() == UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 variables");
+      if (size() + ahead >= UINT32_MAX) throw std::length_error("ad::Tape: more than 2^32 variables");
       const std::size_t more =
           std::min<std::size_t>(UINT32_MAX, std::max<std::size_t>(1024, 2 * (std::size_t{size()} + ahead)));
       store_.entry.resize(more);
