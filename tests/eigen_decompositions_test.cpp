@@ -71,6 +71,34 @@ BOOST_AUTO_TEST_CASE(partial_pivoting) {  // A x = b: dx = A^-1 (db - dA x)
   agree("A^-1 B", along(right_side, direction, symmetric).derivative, inv * symmetric, tolerance);
 }
 
+BOOST_AUTO_TEST_CASE(right_sides_that_are_zero_may_move) {  // Eigen's substitution would pass over them
+  const MatrixXd zero = MatrixXd::Zero(4, 1), one_entry = MatrixXd::Identity(4, 4).col(1), db = random(4, 1, 15);
+  const auto judge = [&](const std::string& what, const auto& solve, const MatrixXd& inv) {
+    for (const MatrixXd& at : {zero, one_entry}) agree(what, along(solve, at, db).derivative, inv * db, tolerance);
+  };
+  judge(
+      "L U", [](const auto& v) { return Same<std::decay_t<decltype(v)>>(as(v, general).partialPivLu().solve(v)); },
+      general.inverse());
+  judge(
+      "L L'", [](const auto& v) { return Same<std::decay_t<decltype(v)>>(as(v, definite).llt().solve(v)); },
+      definite.inverse());
+  const auto by_half = [&](auto half, auto order) {
+    return [=](const auto& v) {
+      using S = typename std::decay_t<decltype(v)>::Scalar;
+      const Eigen::Matrix<S, -1, -1, order> a = as(v, general);
+      const ad::VectorX<S> column = v.col(0);
+      return MatrixX<S>(a.template triangularView<half>().solve(column));
+    };
+  };
+  using Eigen::ColMajor, Eigen::Lower, Eigen::RowMajor, Eigen::UnitLower, Eigen::Upper;
+  const auto constant = []<auto value>() { return std::integral_constant<int, int{value}>(); };
+  const MatrixXd lower = general.triangularView<Lower>(), upper = general.triangularView<Upper>(),
+                 unit = general.triangularView<UnitLower>();
+  judge("lower", by_half(constant.operator()<Lower>(), constant.operator()<ColMajor>()), lower.inverse());
+  judge("upper", by_half(constant.operator()<Upper>(), constant.operator()<RowMajor>()), upper.inverse());
+  judge("unit", by_half(constant.operator()<UnitLower>(), constant.operator()<RowMajor>()), unit.inverse());
+}
+
 BOOST_AUTO_TEST_CASE(cholesky) {  // A = L L': dL = L Phi(L^-1 dA L^-T), Phi the lower half with half the diagonal
   const MatrixXd l = definite.llt().matrixL(), inv = definite.inverse();
   MatrixXd phi = l.inverse() * symmetric * l.inverse().transpose();
