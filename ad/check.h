@@ -185,6 +185,10 @@ double complex_step(F&& f, double x) {
 template <class F, class X, class V>
 auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
   constexpr double h = 0x1p-300;
+  if (x.rows() != v.rows() || x.cols() != v.cols())
+    throw std::invalid_argument("ad::complex_step: x is " + std::to_string(x.rows()) + " x " +
+                                std::to_string(x.cols()) + ", its direction v is " + std::to_string(v.rows()) + " x " +
+                                std::to_string(v.cols()));
   const auto y = f((x.derived().template cast<std::complex<double>>() +
                     v.derived().template cast<std::complex<double>>() * std::complex<double>(0, h))
                        .eval());

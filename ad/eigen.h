@@ -54,7 +54,7 @@ struct ScalarOf {
 };
 template <EigenObject X>
 struct ScalarOf<X> {
-  using type = typename X::Scalar;
+  using type = typename ScalarOf<typename X::Scalar>::type;
 };
 
 /// The shape of X with numbers S.

@@ -20,8 +20,12 @@ inline ad::Var loss_t(Loss loss, ad::VarMatrix v, ad::VarMatrix target) {
   switch (loss) {
     case Loss::softmax_ce:
       return softmax_cross_entropy(v, target);
-    case Loss::sigmoid_ce:
-      return softplus(v).sum() - v.dot(target);
+    case Loss::sigmoid_ce: {  // as in rnn/loss.h: softplus(v) - v y* would cancel
+      const auto ones = MatrixX<double>::Ones(target.rows(), target.cols());
+      const ad::VarMatrix others = target.is_plain() ? ad::VarMatrix((ones - target.values()).eval())
+                                                     : ad::VarMatrix(ad::VarMatrix(ones) - target);
+      return softplus(-v).dot(target) + softplus(v).dot(others);
+    }
     case Loss::tanh_squared:
       return squared_distance(tanh(v), target, 0.5);
     default:

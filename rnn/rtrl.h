@@ -79,8 +79,10 @@ class Rtrl {
   MatrixX<T> P_b_rec() const { return P_.rightCols(net_.d()); }  // d x d
 
   /// J_t = dh_t/dh_{t-1} of the last step, d x d: forward mode again, the directions now those of h_{t-1}.
+  /// Throws std::logic_error before the first step.
   MatrixX<T> J() const {
     const Eigen::Index d = net_.d();
+    if (x_.size() != net_.n()) throw std::logic_error("rnn::Rtrl: J_t before the first step");
     MatrixX<T> j(d, d);
     for (Eigen::Index first = 0; first < d; first += N) {
       const int count = static_cast<int>(std::min<Eigen::Index>(N, d - first));

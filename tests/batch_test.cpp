@@ -149,6 +149,21 @@ BOOST_AUTO_TEST_CASE(a_batch_has_the_same_bits_with_any_number_of_threads) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(sigmoid_cross_entropy_of_whole_vectors_does_not_cancel) {
+  const VectorXd at = Eigen::Vector4d(40, 1e17, -30, 0.7), target = Eigen::Vector4d(1, 1, 0, 0.25);
+  Tape tape;
+  const ad::VarMatrix v = ad::input(tape, at), moving = ad::input(tape, target);
+  const double expected = rnn::loss_t(rnn::Loss::sigmoid_ce, at, target);
+  for (const ad::VarMatrix& y : {ad::VarMatrix(target), moving}) {
+    const Var loss = rnn::loss_t(rnn::Loss::sigmoid_ce, v, y);
+    BOOST_TEST(std::abs(loss.value() - expected) < 1e-15 * expected);
+    tape.reverse(loss);
+    const VectorXd delta = ad::adjoint(tape, v);
+    BOOST_TEST(std::abs(delta(0) + std::exp(-40)) < 1e-15 * std::exp(-40));
+    BOOST_TEST((delta(1) == 0 && std::abs(delta(2) - std::exp(-30)) < 1e-12 * std::exp(-30)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_is_wrong_with_a_sequence_names_it) {
   const auto net = network();
   BOOST_CHECK_EXCEPTION(rnn::batch_bptt(net, {}), std::invalid_argument, says<std::exception>("no sequences"));

@@ -147,6 +147,12 @@ BOOST_AUTO_TEST_CASE(hessians_are_symmetric_and_those_of_differences_of_the_grad
 
 // --- shapes ----------------------------------------------------------------------------------------------------------------------
 
+BOOST_AUTO_TEST_CASE(derivatives_at_whole_numbers_are_none) {
+  const auto ratio = [](const auto& x) { return x(0) / x(1); };
+  BOOST_TEST((ad::gradient(ratio, Eigen::Vector2i(1, 2)) == Eigen::Vector2d(0.5, -0.25)));
+  BOOST_TEST((ad::gradient([](const auto& x) { return x * x; }, 3) == 6));
+}
+
 BOOST_AUTO_TEST_CASE(derivatives_come_back_in_the_shape_of_x) {
   const auto sum_of_cubes = [](const auto& x) {
     using S = typename std::decay_t<decltype(x)>::Scalar;

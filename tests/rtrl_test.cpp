@@ -143,6 +143,7 @@ BOOST_AUTO_TEST_CASE(the_number_of_parameters_need_be_no_multiple_of_the_directi
 BOOST_AUTO_TEST_CASE(wrong_sizes_are_refused) {
   const auto net = tests::generic_network(Activation::tanh, Loss::squared);
   rnn::Rtrl<double> rtrl(net);
+  BOOST_CHECK_THROW(rtrl.J(), std::logic_error);
   BOOST_CHECK_THROW(rtrl.advance(Vector(2), Vector(2)), std::invalid_argument);
   BOOST_CHECK_THROW(rtrl.advance(Vector(3), Vector(3)), std::invalid_argument);
   auto wrong = net;
