@@ -122,6 +122,12 @@ Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
   return best;
 }
 
+inline void require_direction(const char* who, const auto& x, const auto& v) {
+  if (v.rows() != x.rows() || v.cols() != x.cols())
+    throw std::invalid_argument(
+        fmt::format("ad::{}: the direction is {} x {}, but x is {} x {}", who, v.rows(), v.cols(), x.rows(), x.cols()));
+}
+
 }  // namespace detail
 
 /// df/dx of a function of one number, by differences. f returns a number or an Eigen object.
@@ -142,9 +148,7 @@ auto differences(F&& f, double x) {
 /// How fast f(x) changes as x moves with velocity v, by differences. x and v are Eigen objects of one shape.
 template <class F, class X, class V>
 auto differences(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
-  if (v.rows() != x.rows() || v.cols() != x.cols())
-    throw std::invalid_argument(fmt::format("ad::differences: the direction is {} x {}, but x is {} x {}", v.rows(),
-                                            v.cols(), x.rows(), x.cols()));
+  detail::require_direction("differences", x, v);
   const typename X::PlainObject at = x, direction = v;
   const auto y = f(at);
   // the longest step moves no component by more than an eighth of its size, or of 1
@@ -185,10 +189,7 @@ double complex_step(F&& f, double x) {
 template <class F, class X, class V>
 auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>& v) {
   constexpr double h = 0x1p-300;
-  if (x.rows() != v.rows() || x.cols() != v.cols())
-    throw std::invalid_argument("ad::complex_step: x is " + std::to_string(x.rows()) + " x " +
-                                std::to_string(x.cols()) + ", its direction v is " + std::to_string(v.rows()) + " x " +
-                                std::to_string(v.cols()));
+  detail::require_direction("complex_step", x, v);
   const auto y = f((x.derived().template cast<std::complex<double>>() +
                     v.derived().template cast<std::complex<double>>() * std::complex<double>(0, h))
                        .eval());

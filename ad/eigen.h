@@ -223,7 +223,9 @@ template <class L, class R, class Index, int Mode, int Order>
 struct ActiveSubstitution {
   static void run(Index n, const L* a, Index stride, R* x) {
     constexpr bool lower = (Mode & Lower) == Lower;
-    const auto at = [=](Index i, Index j) -> const L& { return a[Order == RowMajor ? i * stride + j : i + j * stride]; };
+    const auto at = [=](Index i, Index j) -> const L& {
+      return a[Order == RowMajor ? i * stride + j : i + j * stride];
+    };
     for (Index step = 0; step < n; ++step) {
       const Index i = lower ? step : n - 1 - step;
       for (Index j = lower ? 0 : i + 1; j < (lower ? i : n); ++j) x[i] -= at(i, j) * x[j];
@@ -234,11 +236,13 @@ struct ActiveSubstitution {
 template <class L, class R, class Index, int Mode, bool Conjugate>
 requires ad::is_active<R>
 struct triangular_solve_vector<L, R, Index, OnTheLeft, Mode, Conjugate, ColMajor>
-    : ActiveSubstitution<L, R, Index, Mode, ColMajor> {};
+    : ActiveSubstitution<L, R, Index, Mode, ColMajor> {
+};
 template <class L, class R, class Index, int Mode, bool Conjugate>
 requires ad::is_active<R>
 struct triangular_solve_vector<L, R, Index, OnTheLeft, Mode, Conjugate, RowMajor>
-    : ActiveSubstitution<L, R, Index, Mode, RowMajor> {};
+    : ActiveSubstitution<L, R, Index, Mode, RowMajor> {
+};
 
 // Products of active matrices are sums of products, element by element: each multiply-add is one entry of the tape, and
 // the factors 1 of Eigen's blocked kernels are not recorded.

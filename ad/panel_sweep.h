@@ -62,7 +62,9 @@ class PanelSweep {
       throw std::invalid_argument("ad::PanelSweep: no tangents of a " + y.shape() + " matrix of constants");
     return Seeds::recorded(t_, panel_, swept(y.id(), y.size()), y.size()).tangents;
   }
-  Columns tangents(const Var& y) const { return Seeds::recorded(t_, panel_, swept(Matrices::id(t_, y), 1), 1).tangents; }
+  Columns tangents(const Var& y) const {
+    return Seeds::recorded(t_, panel_, swept(Matrices::id(t_, y), 1), 1).tangents;
+  }
 
   std::size_t bytes() const { return data_.size() * sizeof(double); }
 

@@ -131,6 +131,8 @@ BOOST_AUTO_TEST_CASE(the_complex_step_is_exact_to_rounding) {
   BOOST_TEST(bool(ad::compare("cos(x) v", fast, VectorXd(x.array().cos() * v.array()), 2 * eps)));
   const double sum = ad::complex_step([](const auto& z) { return z.array().square().sum(); }, x, v);
   BOOST_TEST(std::abs(sum - 2 * x.dot(v)) <= 4 * eps);
+  BOOST_CHECK_THROW(ad::complex_step([](const auto& z) { return z.sum(); }, x, VectorXd(v.head(2))),
+                    std::invalid_argument);
 }
 
 // --- comparison ----------------------------------------------------------------------------------------------------------
