@@ -13,11 +13,12 @@ MatrixX<S> recurrent(const Parameters<S>& theta) {
   return all;
 }
 
-/// Cosine of the angle between two gradients by one parameter; 1 where both are zero, 0 where one is.
+/// Cosine of the angle between two gradients by one parameter; 1 where both are zero, 0 where one is. Of unit vectors:
+/// squares of small numbers would be lost.
 template <class A, class B>
 double cosine(const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase<B>& b) {
-  const double lengths = a.norm() * b.norm();
-  return lengths > 0 ? a.cwiseProduct(b).sum() / lengths : double(a.norm() == 0 && b.norm() == 0);
+  const double x = a.stableNorm(), z = b.stableNorm();
+  return x == 0 && z == 0 ? 1 : (a / (x > 0 ? x : 1)).cwiseProduct(b / (z > 0 ? z : 1)).sum();
 }
 
 struct Alignment {
