@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <stdexcept>
 
 #include "ad/dual.h"
 #include "ad/tape.h"
@@ -185,6 +186,7 @@ struct Numbers : NumTraits<T> {
   using NonInteger = S;
   using Nested = S;
   using Literal = S;
+  using Under = T;
   enum {
     IsComplex = 0,
     IsInteger = 0,
@@ -244,6 +246,29 @@ struct triangular_solve_vector<L, R, Index, OnTheLeft, Mode, Conjugate, RowMajor
     : ActiveSubstitution<L, R, Index, Mode, RowMajor> {
 };
 
+// Pivots are compared as plain numbers: no |x| is recorded for it.
+template <class S>
+requires ad::is_active<S>
+struct scalar_score_coeff_op<S> {
+  using result_type = std::decay_t<decltype(value(std::declval<S>()))>;
+  result_type operator()(const S& x) const { return ad::abs(value(x)); }
+};
+
+// The determinant with all pivots: those of exactly zero come last, so no number below one is lost, which may move.
+template <class M, int Size>
+struct determinant_impl;
+template <class M, int Size>
+requires(ad::is_active<typename traits<M>::Scalar> && (Size < 0 || Size > 4)) struct determinant_impl<M, Size> {
+  using S = typename traits<M>::Scalar;
+  static S run(const M& m) {
+    if (m.rows() == 0) return S(1);
+    const auto lu = m.fullPivLu();
+    if (ad::is_active<typename NumTraits<S>::Under> && lu.nonzeroPivots() < m.rows() - 1)
+      throw std::domain_error("ad: the determinant's second derivative, of a matrix of rank below n - 1");
+    return lu.determinant();
+  }
+};
+
 // Products of active matrices are sums of products, element by element: each multiply-add is one entry of the tape, and
 // the factors 1 of Eigen's blocked kernels are not recorded.
 template <class Lhs, class Rhs, class S>
@@ -288,5 +313,58 @@ AD_PRODUCT(CoeffBasedProductMode)
 AD_PRODUCT(LazyCoeffBasedProductMode)
 #undef AD_PRODUCT
 
+// A.llt().solve(b) and the like with A active and b not, which then is a constant.
+template <class D, class R, class S = typename traits<D>::Scalar>
+concept MixedSolve =
+    ad::is_active<S> && !std::same_as<typename R::Scalar, S> && std::convertible_to<typename R::Scalar, S>;
+template <class D, class R>
+requires MixedSolve<D, R>
+struct solve_traits<D, R, Dense> : solve_traits<D, ad::detail::Like<R, typename traits<D>::Scalar>, Dense> {
+};
+
 }  // namespace internal
+
+template <class D, class R>
+requires internal::MixedSolve<D, R>
+class Solve<D, R> : public SolveImpl<D, R, Dense> {
+  using S = typename internal::traits<D>::Scalar;
+  const D& dec_;
+  ad::detail::Like<R, S> rhs_;
+
+ public:
+  using PlainObject = typename internal::traits<Solve>::PlainObject;
+  using StorageIndex = typename internal::traits<Solve>::StorageIndex;
+  Solve(const D& dec, const R& rhs) : dec_(dec), rhs_(ad::cast<S>(rhs)) {}
+  Index rows() const { return dec_.cols(); }
+  Index cols() const { return rhs_.cols(); }
+  const D& dec() const { return dec_; }
+  const auto& rhs() const { return rhs_; }
+};
+
+// Householder reflections, H x = (beta, 0, ..., 0). Of x with a tail of zeros Eigen's own makes H = I; but the tail may
+// move, and this is the limit of what is made of its neighbours, where beta = -x_0.
+template <class X, int R, int C, bool Inner>
+requires(ad::is_active<typename internal::traits<X>::Scalar> &&
+         (R == 1 || C == 1)) class BlockImpl<X, R, C, Inner, Dense> : public internal::BlockImpl_dense<X, R, C, Inner> {
+  using S = typename internal::traits<X>::Scalar;
+
+ public:
+  using Base = internal::BlockImpl_dense<X, R, C, Inner>;
+  using Base::Base;
+  EIGEN_INHERIT_ASSIGNMENT_OPERATORS(BlockImpl)
+
+  void makeHouseholderInPlace(S& tau, S& beta) {
+    auto tail = this->tail(this->size() - 1);
+    const S c = this->coeff(0);
+    tau = S(0), beta = c;
+    if (tail.unaryExpr([](const S& x) { return ad::is_zero(x); }).all()) return;
+    const S norm = sqrt(S(c * c + tail.squaredNorm()));
+    if (norm == 0)
+      throw std::domain_error("ad: the reflection of a column that is zero but may move has no derivative");
+    beta = c < 0 ? norm : S(-norm);
+    tail /= S(c - beta);
+    tau = (beta - c) / beta;
+  }
+};
+
 }  // namespace Eigen

@@ -24,7 +24,7 @@ MatrixX<S> one(const S& s) {
 }
 MatrixXd one(double s) { return MatrixXd::Constant(1, 1, s); }
 
-/// A plain matrix in the numbers of m: Eigen solves only where both sides have the same.
+/// A plain matrix in the numbers of m.
 template <class M, class P>
 Same<M> as(const M&, const P& plain) {
   return ad::cast<typename M::Scalar>(plain);
@@ -60,6 +60,37 @@ BOOST_AUTO_TEST_CASE(determinant) {  // d det A = det A tr(A^-1 dA)
   agree("log |det A|",
         along([](const auto& m) { return one(log(abs(m.determinant()))); }, general, direction).derivative,
         one((general.inverse() * direction).trace()), tolerance);
+}
+
+BOOST_AUTO_TEST_CASE(determinant_where_pivots_are_zero) {  // d det A = tr(adj(A) dA), also where A has no inverse
+  const Eigen::Index n = 6;
+  const MatrixXd full = random(n, n, 21), v = random(n, n, 22);
+  MatrixXd column = full, row = full, dependent = full, two = full;
+  column.col(1).setZero(), row.row(2).setZero(), two.leftCols(2).setZero();
+  dependent.col(1) = 2 * full.col(0);
+  const auto determinant = [](const auto& m) { return one(m.determinant()); };
+  for (const MatrixXd& a : {full, column, row, dependent, two, MatrixXd(MatrixXd::Zero(n, n))}) {
+    double want = 0;  // by cofactors
+    for (Eigen::Index i = 0; i < n; ++i)
+      for (Eigen::Index j = 0; j < n; ++j) {
+        MatrixXd m = a;
+        m.row(i).setZero(), m.col(j).setZero(), m(i, j) = 1;
+        want += v(i, j) * m.fullPivLu().determinant();
+      }
+    const double got = along(determinant, a, v).derivative(0, 0);
+    BOOST_TEST(std::abs(got - want) <= 1e-13, got << " instead of " << want);
+  }
+  BOOST_TEST(along(determinant, MatrixXd(0, 0), MatrixXd(0, 0)).value(0, 0) == 1);
+  using Second = Dual<Dual<>, 1, struct Outer>;
+  const auto second = [&](const MatrixXd& a) {
+    MatrixX<Second> m(n, n);
+    for (Eigen::Index i = 0; i < a.size(); ++i)
+      m.data()[i] = Second(Dual<>(a.data()[i], v.data()[i]), Dual<>(v.data()[i]));
+    return m.determinant().tangent.tangent;
+  };
+  const auto d = ad::differences([&](double t) { return along(determinant, column + t * v, v).derivative(0, 0); }, 0.);
+  BOOST_TEST(std::abs(second(column) - d.value) <= d.error + 1e-12);
+  BOOST_CHECK_THROW(second(two), std::domain_error);
 }
 
 BOOST_AUTO_TEST_CASE(partial_pivoting) {  // A x = b: dx = A^-1 (db - dA x)
@@ -113,6 +144,64 @@ BOOST_AUTO_TEST_CASE(cholesky) {  // A = L L': dL = L Phi(L^-1 dA L^-T), Phi the
     return MatrixX<typename std::decay_t<decltype(m)>::Scalar>::Constant(1, 1, sum).eval();
   };
   agree("log det A", along(log_det, definite, symmetric).derivative, one((inv * symmetric).trace()), tolerance);
+}
+
+BOOST_AUTO_TEST_CASE(reflections_of_columns_that_are_zero_below_the_diagonal) {  // they may move
+  const MatrixXd upper = general.triangularView<Eigen::Upper>(), lower = general.triangularView<Eigen::Lower>(),
+                 diagonal = general.diagonal().asDiagonal();
+  const auto judge = [&](const std::string& what, const auto& solve) {
+    for (const MatrixXd& a : {general, upper, lower, diagonal}) {
+      agree(what, along(solve, a, direction).derivative, along(lu_solve, a, direction).derivative, 10 * tolerance);
+      const auto c = ad::compare(what, along(solve, a, direction).derivative,
+                                 ad::differences([&](const MatrixXd& m) { return solve(m); }, a, direction));
+      BOOST_TEST(c.ok, c.text);
+    }
+  };
+  judge("QR", [](const auto& m) { return Same<std::decay_t<decltype(m)>>(m.householderQr().solve(as(m, b))); });
+  judge("column pivots",
+        [](const auto& m) { return Same<std::decay_t<decltype(m)>>(m.colPivHouseholderQr().solve(as(m, b))); });
+  judge("full pivots",
+        [](const auto& m) { return Same<std::decay_t<decltype(m)>>(m.fullPivHouseholderQr().solve(as(m, b))); });
+  // wider than tall, and more columns than Eigen takes as one block
+  const auto r = [](const auto& m) { return Same<std::decay_t<decltype(m)>>(m.householderQr().matrixQR()); };
+  const auto product = [](const auto& m) {
+    const auto qr = m.householderQr();
+    using M = Same<std::decay_t<decltype(m)>>;
+    return M(qr.householderQ() * M(qr.matrixQR().template triangularView<Eigen::Upper>()));
+  };
+  const MatrixXd wide = random(3, 5, 16), large = MatrixXd::Identity(50, 50) + random(50, 50, 17) / 50;
+  agree("Q R", along(product, MatrixXd(MatrixXd::Identity(3, 5)), wide).derivative, wide, tolerance);
+  const MatrixX<Dual<>> plain = as(MatrixX<Dual<>>(), large);
+  agree("zeros that stay", ad::values(r(as(plain, upper))), r(upper), eps);
+  MatrixX<Dual<>> moving = as(plain, MatrixXd::Identity(50, 50));
+  for (Eigen::Index i = 0; i < moving.size(); ++i) moving.data()[i].tangent = large.data()[i];
+  const MatrixX<Dual<>> inverse = moving.householderQr().solve(as(plain, MatrixXd::Identity(50, 50)));
+  agree("I^-1", inverse.unaryExpr([](const Dual<>& x) { return x.tangent; }), -large, tolerance);
+
+  MatrixXd zero = general;
+  zero.col(0).setZero();
+  BOOST_CHECK_THROW(along(r, zero, direction), std::domain_error);  // no direction to reflect
+}
+
+BOOST_AUTO_TEST_CASE(plain_right_sides) {
+  const auto judge = [](const std::string& what, const auto& solve, const MatrixXd& a) {
+    const auto mixed = [&](const auto& m) { return Same<std::decay_t<decltype(m)>>(solve(m, b)); };
+    const auto active = [&](const auto& m) { return Same<std::decay_t<decltype(m)>>(solve(m, as(m, b))); };
+    agree(what, along(mixed, a, symmetric).derivative, along(active, a, symmetric).derivative, eps);
+  };
+  judge(
+      "L L'", [](const auto& m, const auto& p) { return m.llt().solve(p).eval(); }, definite);
+  judge(
+      "L D L'", [](const auto& m, const auto& p) { return m.ldlt().solve(p).eval(); }, definite);
+  judge(
+      "L U", [](const auto& m, const auto& p) { return m.partialPivLu().solve(p).eval(); }, general);
+  judge(
+      "Q R", [](const auto& m, const auto& p) { return m.householderQr().solve(p).eval(); }, general);
+  judge(
+      "in a sum", [](const auto& m, const auto& p) { return (m.leftCols(2) + m.llt().solve(p + p) * 2).eval(); },
+      definite);
+  judge(
+      "L U'", [](const auto& m, const auto& p) { return m.partialPivLu().transpose().solve(p).eval(); }, general);
 }
 
 BOOST_AUTO_TEST_CASE(against_differences) {
