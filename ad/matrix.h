@@ -520,6 +520,8 @@ template <std::convertible_to<VarMatrix> X, std::convertible_to<VarMatrix> Z>
 VarMatrix cholesky_solve(const X& matrix, const Z& with) {
   const VarMatrix A = matrix, B = with;
   if (A.rows() != A.cols() || A.rows() != B.rows()) detail::refuse("cholesky_solve", A.run(), B.run());
+  if (!A.values().allFinite())
+    throw std::invalid_argument("ad::cholesky_solve: the " + A.shape() + " matrix is not finite");
   if (A.size() > 0 && !A.values().isApprox(A.values().transpose(), 1e-10))
     throw std::invalid_argument("ad::cholesky_solve: the " + A.shape() + " matrix is not symmetric");
   return detail::record<detail::CholeskySolve>(1, B.rows(), B.cols(), A.size(), A, B);

@@ -233,6 +233,9 @@ BOOST_AUTO_TEST_CASE(positive_definite_systems) {
   const VarMatrix bad = ad::input(tape, Matrix(-Matrix::Identity(2, 2)));
   const ad::Id length = tape.length();
   BOOST_CHECK_THROW(ad::cholesky_solve(bad, bad), std::invalid_argument);
+  const VarMatrix nan(Matrix(Matrix::Constant(2, 2, std::nan(""))));
+  BOOST_CHECK_EXCEPTION(ad::cholesky_solve(nan, nan), std::invalid_argument,
+                        [](const auto& e) { return std::string(e.what()).ends_with("matrix is not finite"); });
   BOOST_TEST(tape.length() == length);  // as if it had not been tried
   const Var y = tanh(bad).sum() * bad(0, 1);
   tape.reverse(y);
