@@ -291,6 +291,7 @@ class Variable {
     return record(Op::detach, detach(x.x.value_), x.x, T(0), x.where);
   }
   friend auto value(const Variable& x) { return value_under(x.value_); }
+  friend auto value(const Product& x) { return value_under(x.value()); }
 
 #define AD_COMPARE(op)                                                                           \
   friend bool operator op(const Variable& x, const Variable& z) { return x.value_ op z.value_; } \

@@ -2,6 +2,7 @@
 #include "ad/tape.h"
 
 #include <boost/test/unit_test.hpp>
+#include <sstream>
 #include <thread>
 
 #include "ad/check.h"
@@ -943,6 +944,30 @@ BOOST_AUTO_TEST_CASE(lines_are_those_of_the_operations) {
   const unsigned line = __LINE__ - 1;
   const Var z = y + 1.0;
   BOOST_TEST(forgetful.line_of(z.id()).line == line);  // that of the scope is known
+}
+
+// --- for people ------------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(numbers_with_derivatives_print_as_their_value) {
+  Tape tape;
+  const Var x = tape.input(1.5);
+  const Dual<Dual<double, 3>, 2, struct Outer> nested(2.5);
+  std::ostringstream out;
+  out << x << ' ' << x * x << ' ' << Var(3) << ' ' << Dual<>(4.5, 1) << ' ' << nested;
+  BOOST_TEST(out.str() == "1.5 2.25 3 4.5 2.5");
+  BOOST_TEST(tape.length() == 1U);  // what is only printed is not recorded
+}
+
+BOOST_AUTO_TEST_CASE(select_takes_branches_of_two_types) {
+  Tape tape;
+  const Var x = tape.input(3), z = tape.input(4);
+  const Var a = select(x < z, x * z, x), b = select(z < x, x * z, x), c = select(x < z, 0, x),
+            d = select(x < z, z, 0.5);
+  BOOST_TEST((a.value() == 12 && b.value() == 3 && c.value() == 0 && d.value() == 4));
+  tape.reverse(a + b + c + d);
+  BOOST_TEST((tape.adjoint(x) == 4 + 1 && tape.adjoint(z) == 3 + 1));
+  const Dual<> u(3, 1);
+  BOOST_TEST((ad::select(true, u, 0).tangent == 1 && ad::select(false, u, 2 * u).tangent == 2));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
