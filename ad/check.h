@@ -1,6 +1,7 @@
 // The judges: derivatives without calculus and with an error bar, comparison entry by entry, pairing of both sweeps.
 //
-// No judge divides by a number whose sign or size it is to judge. One that cannot see says so: its error bar is wide.
+// No judge divides by a number whose sign or size it is to judge. One that cannot see says so: by an error bar that is
+// wide, and in its verdict.
 #pragma once
 
 #include <fmt/format.h>
@@ -122,6 +123,20 @@ Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
   return best;
 }
 
+/// Of two estimates, by long steps and by steps that stay near: the better one; where they contradict, the near one if
+/// it sees a slope at all, and else no claim.
+inline Estimate<Eigen::ArrayXd> closer(Estimate<Eigen::ArrayXd> d, const Estimate<Eigen::ArrayXd>& near) {
+  for (Eigen::Index i = 0; i < d.value.size(); ++i) {
+    const double gap = std::abs(d.value[i] - near.value[i]), bar = near.error[i];
+    const bool contradict = gap > bar + d.error[i];
+    if (contradict ? bar < std::abs(near.value[i]) : bar < d.error[i])
+      d.value[i] = near.value[i], d.error[i] = bar;
+    else if (contradict)
+      d.error[i] = gap;
+  }
+  return d;
+}
+
 inline void require_direction(const char* who, const auto& x, const auto& v) {
   if (v.rows() != x.rows() || v.cols() != x.cols())
     throw std::invalid_argument(
@@ -131,17 +146,19 @@ inline void require_direction(const char* who, const auto& x, const auto& v) {
 }  // namespace detail
 
 /// df/dx of a function of one number, by differences. f returns a number or an Eigen object.
-/// Where f has no derivative, or is not finite near x, the error is large or infinite.
+/// Where f has no derivative, or is not finite near x, the error is large or infinite. What f does within less than about
+/// 1e-9 of x is seen only if x is as small itself, and not zero.
 template <class F>
 auto differences(F&& f, double x) {
   const auto y = f(x);
-  const auto d = detail::extrapolate(
-      [&](double& t) {
-        const double at = x + t;
-        t = at - x;  // exact: no rounding of x + t enters
-        return detail::flat(f(at));
-      },
-      0.125 * std::max(1., std::abs(x)));
+  const double size = std::abs(x);
+  const auto moved = [&](double& t) {
+    const double at = x + t;
+    t = at - x;  // exact: no rounding of x + t enters
+    return detail::flat(f(at));
+  };
+  auto d = detail::extrapolate(moved, 0.125 * std::max(1., size));
+  if (1e-280 < size && size < 1e-6) d = detail::closer(d, detail::extrapolate(moved, 0.125 * size));
   return detail::in_shape_of(y, d);
 }
 
@@ -204,10 +221,26 @@ auto complex_step(F&& f, const Eigen::DenseBase<X>& x, const Eigen::DenseBase<V>
 /// A verdict in words. Converts to bool: true where everything agrees.
 struct Comparison {
   bool ok = true;
+  bool judged = true;   // false, and so is ok: nothing is known to differ, but some of it could not be seen
   double relative = 0;  // largest difference over the largest number wanted (not used for the verdict)
   std::string text;
   explicit operator bool() const { return ok; }
 };
+
+namespace detail {
+template <class M>
+Eigen::ArrayXXd table(const M& m) {
+  if constexpr (Shaped<M>)
+    return m.template cast<double>().eval().array();
+  else
+    return Eigen::ArrayXXd::Constant(1, 1, static_cast<double>(m));
+}
+inline std::string entry(const std::string& name, const Eigen::ArrayXXd& of, Eigen::Index i) {
+  return of.size() == 1   ? name
+         : of.cols() == 1 ? fmt::format("{}[{}]", name, i)
+                          : fmt::format("{}[{},{}]", name, i % of.rows(), i / of.rows());
+}
+}  // namespace detail
 
 /// Entries of `got` may differ from those of `want` by `allowed` each; one that is not a number never agrees, and an
 /// infinite one only with itself. Names the five worst entries.
@@ -244,26 +277,13 @@ inline Comparison compare_entries(const std::string& name, const Eigen::ArrayXXd
       "{}  {} of {} entries differ   |difference| / |{}| = {:.1e}     worst:\n  {:<14}{:>12}{:>12}{:>14}{:>11}{:>9}",
       name, wrong.size(), want.size(), name, c.relative, "entry", "expected", "got", "difference", "allowed", "ratio");
   for (std::size_t k = 0; k < std::min<std::size_t>(5, wrong.size()); ++k) {
-    const Eigen::Index i = wrong[k], row = i % want.rows(), column = i / want.rows();
-    const std::string entry = want.size() == 1   ? name
-                              : want.cols() == 1 ? fmt::format("{}[{}]", name, row)
-                                                 : fmt::format("{}[{},{}]", name, row, column);
+    const Eigen::Index i = wrong[k];
     const double g = got.data()[i], w = want.data()[i];
-    c.text += fmt::format("\n  {:<14}{:>12.5g}{:>12.5g}{:>14.0e}{:>11.0e}{:>9}", entry, w, g, off(i), allowed.data()[i],
-                          w == 0 ? "-" : fmt::format("{:.6g}", g / w));
+    c.text += fmt::format("\n  {:<14}{:>12.5g}{:>12.5g}{:>14.0e}{:>11.0e}{:>9}", detail::entry(name, want, i), w, g,
+                          off(i), allowed.data()[i], w == 0 ? "-" : fmt::format("{:.6g}", g / w));
   }
   return c;
 }
-
-namespace detail {
-template <class M>
-Eigen::ArrayXXd table(const M& m) {
-  if constexpr (Shaped<M>)
-    return m.template cast<double>().eval().array();
-  else
-    return Eigen::ArrayXXd::Constant(1, 1, static_cast<double>(m));
-}
-}  // namespace detail
 
 /// Two numbers or Eigen objects, to a tolerance relative to the largest entry wanted: rounding in a sum leaves errors
 /// of the size of its terms, not of its small results.
@@ -276,10 +296,30 @@ Comparison compare(const std::string& name, const M& got, const N& want, double 
   return compare_entries(name, detail::table(got), w, Eigen::ArrayXXd::Constant(w.rows(), w.cols(), tolerance * size));
 }
 
-/// The same against an estimate, each entry to its own error bar.
+/// The same against an estimate, each entry to its own error bar. One that is not a number, or as uncertain as it is
+/// large, judges nothing; up to a millionth of the largest entry, or of 1, it may be zero.
 template <class M, class Y>
 Comparison compare(const std::string& name, const M& got, const Estimate<Y>& want) {
-  return compare_entries(name, detail::table(got), detail::table(want.value), detail::table(want.error));
+  Eigen::ArrayXXd g = detail::table(got), w = detail::table(want.value), bar = detail::table(want.error);
+  double size = 1;
+  for (const double v : w.reshaped())
+    if (std::isfinite(v)) size = std::max(size, std::abs(v));
+  int blind = 0;
+  std::string unseen;
+  for (Eigen::Index i = 0; i < w.size() && g.rows() == w.rows() && g.cols() == w.cols(); ++i) {
+    double &value = w.data()[i], &error = bar.data()[i];
+    if (std::isfinite(value) && (error < std::abs(value) || error <= 1e-6 * size)) continue;
+    if (++blind <= 5)
+      unseen += fmt::format("\n  {}: got {:.5g}, differences give {:.5g} +- {:.0e}", detail::entry(name, w, i),
+                            g.data()[i], value, error);
+    g.data()[i] = value = 0;
+  }
+  Comparison c = compare_entries(name, g, w, bar);
+  if (blind > 0 && c.ok) {
+    c.ok = c.judged = false;
+    c.text = fmt::format("{}  cannot judge {} of {} entries:{}", name, blind, w.size(), unseen);
+  }
+  return c;
 }
 
 }  // namespace ad

@@ -55,6 +55,12 @@ BOOST_AUTO_TEST_CASE(the_error_bar_of_differences_holds_the_truth_and_is_narrow)
       {"sin", [](double x) { return std::sin(x); }, [](double x) { return std::cos(x); }, -10, 10, 1e-11},
       {"log", [](double x) { return std::log(x); }, [](double x) { return 1 / x; }, 0.01, 4, 1e-10},
       {"log near 0", [](double x) { return std::log(x); }, [](double x) { return 1 / x; }, 1e-7, 1e-6, 1e-10},
+      {"log nearer to 0", [](double x) { return std::log(x); }, [](double x) { return 1 / x; }, 1e-12, 1e-8, 1e-10},
+      {"1/x near 0", [](double x) { return 1 / x; }, [](double x) { return -1 / (x * x); }, -1e-8, -1e-12, 1e-10},
+      {"exp near 0", [](double x) { return std::exp(x); }, [](double x) { return std::exp(x); }, -1e-6, 1e-6, 1e-11},
+      {"peak near 0", [](double x) { return std::exp(-std::pow(x / 1e-9 - 1, 2)); },
+       [](double x) { return 2e9 * (1 - x / 1e-9) * std::exp(-std::pow(x / 1e-9 - 1, 2)); }, 1e-12, 1e-8, 1e-10},
+      {"lost near 0", [](double x) { return std::log(1 + x); }, [](double) { return 1.; }, 1e-18, 1e-17, 1.01},
       {"sqrt", [](double x) { return std::sqrt(x); }, [](double x) { return 0.5 / std::sqrt(x); }, 0.001, 1, 1e-11},
       {"1/x", [](double x) { return 1 / x; }, [](double x) { return -1 / (x * x); }, 0.01, 1, 1e-11},
       {"steep", [](double x) { return std::tanh(1e4 * x); }, steep, -1e-4, 1e-4, 1e-11},
@@ -167,11 +173,34 @@ BOOST_AUTO_TEST_CASE(a_comparison_lets_nothing_pass_that_is_not_a_number_or_of_a
   BOOST_TEST(!bool(ad::compare("inf", one, large, 1e300)));
   BOOST_TEST(bool(ad::compare("inf", large, large, 0)));
   const ad::Estimate<Eigen::Vector2d> blind{{1, 1}, {inf, inf}};
-  BOOST_TEST(bool(ad::compare("no claim", one, blind)));
-  BOOST_TEST(!bool(ad::compare("no claim", bad, blind)));
+  BOOST_TEST((!ad::compare("no claim", one, blind).ok && !ad::compare("no claim", bad, blind).ok));
   BOOST_TEST(!bool(ad::compare("zero wanted", Eigen::Vector2d(1e-300, 0), Eigen::Vector2d(0, 0), 1e-3)));
   const auto c = ad::compare("b_rec", VectorXd::Zero(3), VectorXd::Zero(4), 1);
   BOOST_TEST((!c.ok && has(c.text, "b_rec is 3 x 1, and should be 4 x 1")), c.text);
+}
+
+BOOST_AUTO_TEST_CASE(a_comparison_that_cannot_see_says_so) {
+  const auto unseen = [](const ad::Comparison& c) { return !c.ok && !c.judged && has(c.text, "cannot judge"); };
+  const double nan = std::nan("");
+  for (const double got : {0., 1., -1e16, nan, inf})
+    for (const auto& [value, error] : {std::pair{nan, inf}, {nan, 1.}, {201., 7e9}, {0., inf}, {1., nan}, {inf, 1.}}) {
+      const auto c = ad::compare("f'", got, ad::Estimate<double>{value, error});
+      BOOST_TEST(unseen(c), c.text);
+    }
+  for (const double error : {1e-17, 1e-12, 1e-7})
+    BOOST_TEST(bool(ad::compare("f'", 0., ad::Estimate<double>{0, error})));
+  BOOST_TEST(bool(ad::compare("f'", 1., ad::Estimate<double>{1.5, 0.6})));
+  const ad::Estimate<Eigen::Vector2d> half{{1, 201}, {1e-9, 7e9}};
+  const auto one = ad::compare("g", Eigen::Vector2d(1, -3), half),
+             other = ad::compare("g", Eigen::Vector2d(2, -3), half);
+  BOOST_TEST((unseen(one) && has(one.text, "1 of 2 entries:\n  g[1]: got -3, differences give 201 +- 7e+09")),
+             one.text);
+  BOOST_TEST((!other.ok && other.judged && has(other.text, "1 of 2 entries differ")), other.text);
+  BOOST_TEST(has(ad::compare("g", 1., half).text, "should be 2 x 1"));
+  // in earnest: not defined below 0; a peak of width 1e-9
+  BOOST_TEST(unseen(ad::compare("sqrt", inf, ad::differences([](double x) { return std::sqrt(x); }, 0.))));
+  const auto peak = [](double x) { return std::exp(-std::pow(x / 1e-9 - 1, 2)); };
+  BOOST_TEST(unseen(ad::compare("peak", 2e9 / std::exp(1), ad::differences(peak, 0.))));
 }
 
 // --- pairing -------------------------------------------------------------------------------------------------------------
