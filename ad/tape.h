@@ -213,7 +213,7 @@ class TapeOf : private Cursor<T>, public Annotations {
   void reverse(const Variable<T, Tag>& y, T seed = T(1)) {
     const Id top = check(y, "reverse(y)");
     zero(store_.adjoint);
-    store_.adjoint[top] = seed;
+    store_.adjoint[output_ = top] = seed;
     sweep_down(store_.adjoint.data(), top);
   }
   /// The adjoint sweep of a weighted sum of outputs: d(sum_k w_k y_k).
@@ -223,6 +223,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(outputs)"));
     zero(store_.adjoint);
     for (const auto& [y, w] : outputs) store_.adjoint[y.id()] += w;
+    output_ = outputs.size() == 1 ? top : 0;
     sweep_down(store_.adjoint.data(), top);
   }
   template <class Tag>
@@ -246,7 +247,11 @@ class TapeOf : private Cursor<T>, public Annotations {
   void forward(std::span<const std::pair<Variable<T, Tag>, T>> direction) {
     for (const auto& [x, speed] : direction) check(x, "forward(x)");
     zero(store_.tangent);
-    for (const auto& [x, speed] : direction) store_.tangent[x.id()] += speed;
+    moved_ = 0;
+    for (const auto& [x, speed] : direction) {
+      store_.tangent[x.id()] += speed;
+      if (x.id() > inputs_ && is_result(x.id())) moved_ = x.id();
+    }
     sweep_up(store_.tangent.data());
   }
   template <class Tag>
@@ -377,6 +382,10 @@ class TapeOf : private Cursor<T>, public Annotations {
   const T& tangent(Id i) const { return store_.tangent[range(i, store_.tangent.size(), "tangent")]; }
   bool has_adjoints() const { return store_.adjoint.size() == size(); }
   bool has_tangents() const { return store_.tangent.size() == size(); }
+  /// What the last sweeps began with: the output of reverse(y), 0 of several; a variable that was moved by forward(x)
+  /// though it is no input, 0 if there was none.
+  Id output() const { return output_; }
+  Id moved_result() const { return moved_; }
 
   /// The id of a variable of this recording; throws std::invalid_argument for any other.
   template <class Tag>
@@ -415,7 +424,12 @@ class TapeOf : private Cursor<T>, public Annotations {
   Id addends_ = 0, blocks_ = 0, operands_ = 0, numbers_ = 0;
   Id block_room_ = 0, operand_room_ = 0;  // how many there is memory for
   bool lines_on_ = false;
+  Id output_ = 0, moved_ = 0;  // of the last sweeps
 
+  bool is_result(Id i) const {
+    const Block<T>* const b = block_before(i);
+    return b && i < b->end ? b->rule->name != std::string("input") : entry_of(i).op > Op::constant;
+  }
   bool has_addend_room() const { return addends_ < store_.addend.size(); }
   void add_addend(Id c) {
     if (!has_addend_room()) [[unlikely]]

@@ -266,4 +266,55 @@ BOOST_AUTO_TEST_CASE(pairing_asks_for_both_sweeps_of_this_recording) {
   BOOST_CHECK_EXCEPTION(ad::pairing(tape, y), std::logic_error, says("no adjoint sweep"));
 }
 
+BOOST_AUTO_TEST_CASE(pairing_refuses_sweeps_that_need_not_pair) {
+  Tape tape;
+  const Var x = tape.input(0.3), m = sin(x), y = m * m + x, z = exp(y), c = tape.input(2.);
+  const auto says = [](const std::string& text) {
+    return [=](const std::logic_error& e) { return has(e.what(), text); };
+  };
+  tape.reverse(y);
+  tape.forward(m);
+  BOOST_CHECK_EXCEPTION(ad::pairing(tape, y), std::logic_error, says(fmt::format("moved v{}", m.id())));
+  tape.forward(std::vector{std::pair{x, 1.}, std::pair{m, 1.}, std::pair{c, 1.}});
+  BOOST_CHECK_EXCEPTION(ad::pairing(tape, y), std::logic_error, says(fmt::format("moved v{}", m.id())));
+  tape.forward(std::vector{std::pair{x, 1.}, std::pair{c, 1.}});  // c, though it came late, is an input
+  BOOST_TEST(bool(ad::pairing(tape, y)));
+  for (const Var& other : {z, m}) {  // above y and below it
+    tape.reverse(other);
+    BOOST_CHECK_EXCEPTION(ad::pairing(tape, y), std::logic_error, says(fmt::format("did not begin at v{}", y.id())));
+    BOOST_TEST(bool(ad::pairing(tape, other)));
+  }
+  tape.reverse(std::vector{std::pair{y, 1.}, std::pair{m, 1.}});
+  BOOST_CHECK_EXCEPTION(ad::pairing(tape, y), std::logic_error, says("did not begin"));
+  tape.reverse(std::vector{std::pair{y, 3.}});
+  BOOST_TEST(bool(ad::pairing(tape, y)));
+}
+
+BOOST_AUTO_TEST_CASE(pairing_cannot_judge_what_is_not_finite) {
+  const auto judge = [](double at, const auto& f, int entry) {
+    Tape tape;
+    const Var x = tape.input(at), y = f(x);
+    tape.reverse(y);
+    tape.forward(x);
+    const auto p = ad::pairing(tape, y);
+    BOOST_TEST((!p.ok && p.broken == 0 && p.unseen == static_cast<ad::Id>(entry)), p.text);
+    BOOST_TEST(has(p.text, fmt::format("pairing cannot judge, not all is finite at v{} (", entry)), p.text);
+  };
+  judge(
+      std::nan(""), [](const Var& x) { return Var(x * x); }, 1);
+  judge(
+      -1, [](const Var& x) { return Var(log(x) * x); }, 2);
+  judge(
+      0, [](const Var& x) { return Var(2 * sqrt(x) + x); }, 2);  // a slope that is infinite
+  judge(
+      1e200, [](const Var& x) { return Var(x * x * x - x); }, 2);  // overflow
+  judge(
+      0, [](const Var& x) { return Var(sqrt(x) * 2 - 3 * sqrt(x)); }, 2);  // inf - inf
+  Tape tape;  // what does not reach y does not matter; nor a slope that nothing follows
+  const Var x = tape.input(2), z = tape.input(0), bad = log(-x), y = x * x + sqrt(z);
+  tape.reverse(y);
+  tape.forward(x);
+  BOOST_TEST((std::isnan(bad.value()) && bool(ad::pairing(tape, y))), ad::pairing(tape, y).text);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -349,6 +349,26 @@ BOOST_AUTO_TEST_CASE(a_tape_of_formulas_has_formulas_as_adjoints) {
   BOOST_TEST(ad::terminal(t).find("sin(a)") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(the_closing_line_does_not_judge_what_it_cannot) {
+  const auto closing = [](const Tape& tape, const Var& y) { return ad::trace(tape, y).closing; };
+  for (const bool matrices : {false, true}) {
+    Tape tape;
+    const Var x = tape.input(0.5), m = x * x, y = m + x;
+    Var z = exp(y) / std::exp(y.value());  // dz/dy = 1
+    if (matrices) z = ad::VarMatrix(ad::whole(ad::VectorX<Var>::Constant(1, z))).sum();
+    tape.reverse(z);
+    tape.forward(m);
+    BOOST_TEST(closing(tape, z) == "pairing cannot judge: the tangent sweep moved v2, which is no input");
+    tape.forward(x);
+    BOOST_TEST(closing(tape, z).starts_with("pairing, sum of adjoint * tangent = 2.000000 at "));
+    BOOST_TEST(closing(tape, y) == "pairing cannot judge: the adjoint sweep did not begin at v3 alone");
+    const Var v = log(x - 1) * x + z;
+    tape.reverse(v);
+    tape.forward(x);
+    BOOST_TEST(closing(tape, v).starts_with("pairing cannot judge"), closing(tape, v));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_same_rows_as_markdown_latex_and_json) {
   const Example e(true);
   const auto t = ad::trace(e.tape, e.y);

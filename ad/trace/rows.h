@@ -456,15 +456,20 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
         count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
   }
   if constexpr (std::is_floating_point_v<T>) {
-    if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1) && !tape.blocks().empty()) {
+    const bool paired = t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1);
+    const std::string why = paired ? no_pairing(tape, top) : "";
+    if (!why.empty()) {
+      t.closing = "pairing cannot judge: " + why;
+    } else if (paired && !tape.blocks().empty()) {
       T below(0);
       for (Id i = 1; i <= tape.length(); ++i)
         if (r.op(i) <= Op::constant) below += flow(tape.adjoint(i), tape.tangent(i));
       const T above = tape.tangent(top);
       const bool ok = std::abs(below - above) <= 1e-9 * std::max(T(1), std::abs(above));
       t.closing = ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at inputs and result  ok", above)
-                     : fmt::format("pairing breaks: {:.6f} at the inputs, {:.6f} at the result", below, above);
-    } else if (t.has_adjoints && t.has_tangents && tape.adjoint(top) == T(1)) {
+                     : fmt::format("pairing {}: {:.6f} at the inputs, {:.6f} at the result",
+                                   std::isfinite(below - above) ? "breaks" : "cannot judge", below, above);
+    } else if (paired) {
       const auto p = pairing(tape, y);
       t.closing = p.ok ? fmt::format("pairing, sum of adjoint * tangent = {:.6f} at every cut  ok", p.cut[0]) : p.text;
       if (p.ok && !p.edits.empty()) t.closing += p.text.substr(p.text.find('\n'));
