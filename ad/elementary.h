@@ -97,6 +97,15 @@ bool is_zero(const T& x) {
     return x == 0;
 }
 
+/// exp(x) beside y = expm1(x): y + 1 has all its digits only where y is not near -1.
+template <class T>
+T exp_beside(const T& x, const T& y) {
+  if constexpr (std::is_floating_point_v<T>)
+    if (y > -0.5) [[likely]]
+      return y + 1;
+  return exp(x);
+}
+
 // --- one class per row: row::tanh_ has value(x) and dx(x, y); a binary row dx(x, z, y) and dz(x, z, y) ------------------
 
 namespace row {

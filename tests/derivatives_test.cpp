@@ -329,6 +329,11 @@ BOOST_AUTO_TEST_CASE(digamma_and_polygamma_are_what_tables_say) {
   BOOST_TEST(std::isnan(polygamma(0.5, 1)));
 }
 
+BOOST_AUTO_TEST_CASE(the_slope_of_expm1_is_exp_to_the_last_digits) {  // also where expm1 itself is -1 to the last digit
+  for (double x = -700; x < 20; x += 0.37)
+    BOOST_TEST(std::abs(ad::row::expm1_::dx(x, std::expm1(x)) / std::exp(x) - 1) <= 4 * eps, x);
+}
+
 BOOST_AUTO_TEST_CASE(names_of_operations_are_those_of_the_table) {
   using ad::Op, ad::op_text;
   BOOST_TEST((op_text(Op::mul).name == "*" && op_text(Op::mul).infix && op_text(Op::mul).operands == 2));
