@@ -146,8 +146,8 @@ inline void require_direction(const char* who, const auto& x, const auto& v) {
 }  // namespace detail
 
 /// df/dx of a function of one number, by differences. f returns a number or an Eigen object.
-/// Where f has no derivative, or is not finite near x, the error is large or infinite. What f does within less than about
-/// 1e-9 of x is seen only if x is as small itself, and not zero.
+/// Where f has no derivative, or is not finite near x, the error is large or infinite. What f does within less than
+/// about 1e-9 of x is seen only if x is as small itself, and not zero.
 template <class F>
 auto differences(F&& f, double x) {
   const auto y = f(x);

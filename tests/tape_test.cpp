@@ -946,7 +946,7 @@ BOOST_AUTO_TEST_CASE(lines_are_those_of_the_operations) {
   BOOST_TEST(forgetful.line_of(z.id()).line == line);  // that of the scope is known
 }
 
-// --- for people ------------------------------------------------------------------------------------------------------------
+// --- for people ------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(numbers_with_derivatives_print_as_their_value) {
   Tape tape;
