@@ -70,7 +70,7 @@ inline bool same(const Node::Pointer& a, const Node::Pointer& b, int depth = 6) 
                     [depth](const auto& x, const auto& z) { return same(x, z, depth - 1); });
 }
 
-enum class Style { plain, latex };
+enum class Style { plain, latex, latex_by_elements };
 std::string write(const Node::Pointer& root, Style style, std::size_t longest);
 
 }  // namespace detail
@@ -227,10 +227,18 @@ class Symbol {
     node_ = n;
   }
   explicit Symbol(const char* name) : Symbol(std::string(name)) {}
+  /// An operation that no formula describes, by its name: detach(x), custom(x, z).
+  static Symbol by_name(Op op, const std::vector<Symbol>& operands) {
+    std::vector<Pointer> args;
+    for (const Symbol& x : operands) args.push_back(x.node_);
+    return call(op, std::move(args));
+  }
 
   /// As a person types it. A formula of more than `longest` parts names what it uses more than once: "s1 = ...; s1*s1".
   std::string plain(std::size_t longest = 200) const { return detail::write(node_, detail::Style::plain, longest); }
   std::string latex(std::size_t longest = 200) const { return detail::write(node_, detail::Style::latex, longest); }
+  /// The same where the symbols are vectors or matrices, multiplied element by element.
+  std::string latex_by_elements() const { return detail::write(node_, detail::Style::latex_by_elements, 200); }
 
   /// The formula's value where each symbol stands for a number. Throws std::invalid_argument for a symbol without one.
   template <class T = double>
@@ -311,7 +319,7 @@ namespace row {
 }  // namespace row
 
 // clang-format on
-// --- the table of derivatives as formulas ------------------------------------------------------------------------------
+// --- the table of derivatives as formulas ----------------------------------------------------------------------------
 
 /// A row of the table: y = f(x), f(x, z) or f(x, z, w), and its partial derivatives in x, z, w and y.
 struct Formula {
@@ -372,12 +380,13 @@ inline Symbol apply(Op op, const Symbol& x, const Symbol& z = {}, const Symbol& 
 #define AD_TERNARY(f, ...) case Op::f: return w + x * z;  // there is but one: fma
 #include "ad/derivatives.def"
     case Op::sub_mul: return w - x * z;
+    case Op::detach: return Symbol::by_name(op, {x});
     default: return x;
   }
 }
 
 // clang-format on
-// --- evaluation --------------------------------------------------------------------------------------------------------
+// --- evaluation ------------------------------------------------------------------------------------------------------
 
 template <class T>
 T Symbol::evaluate(const std::map<std::string, T>& at) const {
@@ -411,6 +420,7 @@ T Symbol::evaluate(const std::map<std::string, T>& at) const {
 #define AD_UNARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0)))); break;
 #define AD_BINARY(f, ...) case Op::f: done.emplace(n, T(f(arg(0), arg(1)))); break;
 #include "ad/derivatives.def"
+          case Op::detach: done.emplace(n, T(detach(arg(0)))); break;
           default: throw std::logic_error("ad::Symbol::evaluate: an operation without a value");
         }
     }
@@ -419,7 +429,7 @@ T Symbol::evaluate(const std::map<std::string, T>& at) const {
   return done.at(node_.get());
 }
 
-// --- writing -----------------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -429,6 +439,7 @@ enum class Level { either, both, compare, sum, prefix, product, function, power,
 struct Piece {
   std::string text;
   Level level;
+  bool open = level == Level::function;  // ends in what a next factor would seem to belong to: \sin x
   bool negative() const { return text.starts_with('-'); }
 };
 
@@ -441,9 +452,19 @@ inline std::string at_least(Level level, Piece p, Style style, bool sign_allowed
   return std::move(p.text);
 }
 
+/// LaTeX of a number as it is printed: 1.5e-07 is 1.5 \cdot 10^{-7}.
+inline std::string latex_number(const std::string& s) {
+  if (s.ends_with("inf")) return s.starts_with('-') ? "-\\infty" : "\\infty";
+  if (s.ends_with("nan")) return "\\mathrm{nan}";
+  const auto e = s.find('e');
+  if (e == std::string::npos) return s;
+  const std::string mantissa = s.substr(0, e), power = fmt::format("10^{{{}}}", std::stoi(s.substr(e + 1)));
+  return mantissa == "1" ? power : mantissa == "-1" ? "-" + power : mantissa + " \\cdot " + power;
+}
 inline Piece number_piece(double v, Style style) {
   std::string s = fmt::format("{}", v);
-  if (style == Style::latex) {
+  Level level = Level::atom;
+  if (style != Style::plain) {
     constexpr double pi = std::numbers::pi, two_root = 2 * std::numbers::inv_sqrtpi;
     const std::pair<double, const char*> known[] = {{pi, "\\pi"},
                                                     {pi / 2, "\\frac{\\pi}{2}"},
@@ -451,19 +472,12 @@ inline Piece number_piece(double v, Style style) {
                                                     {std::numbers::ln10, "\\ln 10"},
                                                     {two_root, "\\frac{2}{\\sqrt{\\pi}}"}};
     for (const auto& [x, latex] : known)
-      if (std::abs(v) == x) return {(v < 0 ? "-" : "") + std::string(latex), v < 0 ? Level::prefix : Level::function};
-    if (std::isinf(v)) return {v < 0 ? "-\\infty" : "\\infty", v < 0 ? Level::prefix : Level::atom};
-    if (std::isnan(v)) return {"\\mathrm{nan}", Level::atom};
-    if (const auto e = s.find('e'); e != std::string::npos) {
-      const std::string mantissa = s.substr(0, e);
-      const std::string power = fmt::format("10^{{{}}}", std::stoi(s.substr(e + 1)));
-      return {mantissa == "1"    ? power
-              : mantissa == "-1" ? "-" + power
-                                 : mantissa + " \\cdot " + power,
-              v < 0 ? Level::prefix : Level::product};
-    }
+      if (std::abs(v) == x)
+        return {(v < 0 ? "-" : "") + std::string(latex), v < 0 ? Level::prefix : Level::function, true};
+    if (s.find('e') != std::string::npos) level = Level::product;
+    s = latex_number(s);
   }
-  return {s, s.starts_with('-') ? Level::prefix : Level::atom};
+  return {s, s.starts_with('-') ? Level::prefix : level};
 }
 
 /// LaTeX of a word: a Greek letter, a single letter, digits, or upright.
@@ -478,28 +492,59 @@ inline std::string latex_word(const std::string& word) {
       std::all_of(word.begin(), word.end(), [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; });
   return letters && word.size() > 1 ? "\\mathrm{" + word + "}" : word;
 }
-/// LaTeX of a name: "W_rec[0,1]" is W with the indices rec, 0 and 1; "h_t-1" has the index t-1, "x12" the index 12.
+/// LaTeX of a text that is shown as it stands.
+inline std::string latex_text(std::string_view text) {
+  std::string all = "\\text{";
+  // clang-format off
+  for (const char c : text) switch (c) {
+    case '\\': all += "\\textbackslash{}"; break;
+    case '~': all += "\\textasciitilde{}"; break;
+    case '^': all += "\\textasciicircum{}"; break;
+    case '<': all += "\\textless{}"; break;
+    case '>': all += "\\textgreater{}"; break;
+    case '|': all += "\\textbar{}"; break;
+    case '#': case '$': case '%': case '&': case '_': case '{': case '}': all += '\\'; [[fallthrough]];
+    default: all += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  // clang-format on
+  return all + "}";
+}
+/// LaTeX of a name: "W_rec[0,1]" is W with the indices rec, 0 and 1; "h_t-1" and "h_{t-1}" have the index t-1, "x12"
+/// has 12. Any other name is shown as it stands.
 inline std::string latex_name(const std::string& name) {
   const auto is_letter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; };
-  std::size_t end = static_cast<std::size_t>(std::find_if_not(name.begin(), name.end(), is_letter) - name.begin());
-  std::string indices, word;
-  const auto flush = [&](const std::string& separator) {
-    if (!word.empty()) indices += latex_word(word);
-    word.clear();
-    indices += separator;
-  };
-  for (std::size_t i = end; i < name.size(); ++i) {
-    const char c = name[i];
+  const std::size_t end = std::min(name.size(), name.find_first_of("_[0123456789"));
+  std::string base = name.substr(0, end), indices, word;
+  bool fits = !base.empty() && std::all_of(base.begin(), base.end(), is_letter);
+  bool wanted = false, marked = false;  // an index has to follow; it is marked by _ or [ and may have signs
+  char closing = '\0';
+  for (std::size_t i = end; i < name.size() && fits; ++i) {
+    const char c = name[i], next = i + 1 < name.size() ? name[i + 1] : '\0';
     if (is_letter(c)) {
       word += c;
-    } else if (c == '_' || c == '[' || c == ',' || c == ' ') {
-      flush(indices.empty() && word.empty() ? "" : c == ' ' || indices.ends_with(", ") ? "" : ", ");
-    } else if (c != ']' && c != '{' && c != '}') {
-      flush(std::string(1, c));
+      wanted = false;
+      continue;
+    }
+    indices += latex_word(std::exchange(word, ""));
+    if (c == '_' || c == '[' || c == ',') {
+      const bool brace = c == '_' && next == '{';
+      fits = !wanted && (c != ',' || marked) && !(closing && (brace || c == '['));
+      if (brace || c == '[') closing = brace ? '}' : ']';
+      if (brace || (c == ',' && next == ' ')) ++i;
+      if (!indices.empty()) indices += ", ";
+      wanted = marked = true;
+    } else if (closing && c == closing) {
+      fits = !wanted;
+      closing = '\0';
+    } else {
+      fits = std::isdigit(static_cast<unsigned char>(c)) || c == '.' || (marked && (c == '+' || c == '-'));
+      indices += c;
+      wanted = false;
     }
   }
-  flush("");
-  const std::string base = end == 0 ? "" : latex_word(name.substr(0, end));
+  if (!fits || wanted || closing) return latex_text(name);
+  indices += latex_word(word);
+  base = latex_word(base);
   return indices.empty() ? base : base + "_{" + indices + "}";
 }
 
@@ -558,6 +603,16 @@ inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
   return {all + "\\right)", Level::function};
 }
 
+/// Whether `left right` in LaTeX would read as something else than their product.
+inline bool needs_dot(const std::string& left, bool open, const std::string& right) {
+  const auto is_digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
+  const std::size_t first = right.starts_with("\\frac{") ? 6 : 0;
+  if (open || is_digit(right[first]) || right.starts_with("\\text{")) return true;  // \sin x y, 2 3, 2 \frac{1}{3}
+  if (right.starts_with("\\mathrm{")) return left.ends_with('}');                   // two words would be one
+  const auto ends_in = [&](const char* function) { return left.ends_with(function); };
+  return right.starts_with("\\left(") && (ends_in("\\sigma") || ends_in("\\psi") || ends_in("\\Gamma"));
+}
+
 inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
   const bool plain = style == Style::plain;
   const auto need = [&](std::size_t i, Level level, bool sign_allowed = false) {
@@ -571,7 +626,11 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
   // clang-format off
   switch (n.kind) {
     case Node::number: return number_piece(n.value, style);
-    case Node::name: return {plain ? n.text : latex_name(n.text), Level::atom};
+    case Node::name: {
+      std::string name = plain ? n.text : latex_name(n.text);
+      const bool text = !plain && name.starts_with("\\text{");  // perhaps with signs in it
+      return {std::move(name), text ? Level::function : Level::atom};
+    }
     case Node::less: return infix(" < ", " < ", Level::compare);
     case Node::greater: return infix(" > ", " > ", Level::compare);
     case Node::less_equal: return infix(" <= ", " \\le ", Level::compare);
@@ -604,14 +663,15 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
       return {std::move(left) + (minus ? " - " : " + ") + need(1, minus ? Level::prefix : Level::sum), Level::sum};
     }
     case Op::neg:
-      if (a[0].negative() && a[0].level > Level::sum) return {a[0].text.substr(1), Level::product};
-      return {"-" + need(0, Level::product), Level::prefix};
+      if (a[0].negative() && a[0].level > Level::sum) return {a[0].text.substr(1), Level::product, a[0].open};
+      return {"-" + need(0, Level::product), Level::prefix, a[0].open};
     case Op::mul: {
       if (n.args[0] == n.args[1]) return {need(0, Level::atom) + (plain ? "^2" : "^{2}"), Level::power};
-      const bool bare_function = a[0].level == Level::function;
+      const bool open = a[1].open && !a[1].negative();  // else it stands in parentheses
       std::string left = need(0, Level::prefix, true), right = need(1, Level::product);
-      const bool digits = std::isdigit(static_cast<unsigned char>(right[0])) != 0;
-      return {std::move(left) + (plain ? "*" : bare_function || digits ? " \\cdot " : " ") + right, Level::product};
+      const bool by_elements = style == Style::latex_by_elements && n.args[0]->kind != Node::number;
+      const char* times = by_elements ? " \\odot " : needs_dot(left, a[0].open, right) ? " \\cdot " : " ";
+      return {std::move(left) + (plain ? "*" : times) + right, Level::product, open};
     }
     case Op::div: {
       if (plain) {
@@ -649,7 +709,7 @@ inline std::string write(const Node::Pointer& root, Style style, std::size_t lon
       size = std::min(size + operand.size, std::size_t{1} << 40);
     }
     facts[n].size = size;
-    if (n->kind == Node::name) names.insert(n->text);
+    if (n->kind == Node::name) names.insert(style == Style::plain ? n->text : latex_name(n->text));
   }
   const bool too_long = facts.at(root.get()).size > longest;
   std::string definitions;
@@ -669,9 +729,8 @@ inline std::string write(const Node::Pointer& root, Style style, std::size_t lon
     const bool formula = n->kind == Node::call || n->kind == Node::choose;
     if (too_long && formula && f.uses > 1 && f.size > 2) {
       std::string name;
-      do name = "s" + std::to_string(++count);
+      do name = (style == Style::plain ? "s" : "s_{") + std::to_string(++count) + (style == Style::plain ? "" : "}");
       while (names.contains(name));
-      if (style == Style::latex) name = latex_name(name);
       definitions += name + " = " + f.piece.text + (style == Style::plain ? "; " : ",\\quad ");
       f.piece = {name, Level::atom};
     }

@@ -83,6 +83,85 @@ class Calculator {
   }
 };
 
+/// Reads a formula as Symbol::latex() writes it and as a person reads it: \sin x y is the sine of x y.
+class LatexReader {
+ public:
+  LatexReader(std::string text, const Point& at) : rest_(std::move(text)), at_(at) {}
+  double value() {
+    const double v = sum();
+    if (!rest_.empty()) throw std::runtime_error("left over: " + rest_);
+    return v;
+  }
+
+ private:
+  std::string rest_;
+  const Point& at_;
+
+  bool next(const std::string& s) const { return rest_.starts_with(s); }
+  bool next_digit(std::size_t i = 0) const { return i < rest_.size() && rest_[i] >= '0' && rest_[i] <= '9'; }
+  bool take(const std::string& s) {
+    if (!next(s)) return false;
+    rest_.erase(0, s.size());
+    return true;
+  }
+  double sum_until(const std::string& end) {
+    const double v = sum();
+    if (!take(end)) throw std::runtime_error("no " + end + " at " + rest_);
+    return v;
+  }
+  double sum() {
+    double v = term();
+    while (true)
+      if (take(" + "))
+        v += term();
+      else if (take(" - "))
+        v -= term();
+      else
+        return v;
+  }
+  double term() {
+    const double sign = take("-") ? -1 : 1;
+    double v = sign * side_by_side();
+    while (take(" \\cdot ")) v *= side_by_side();
+    return v;
+  }
+  double side_by_side() {
+    double v = 1;
+    while (true) {
+      for (const auto& [name, f] : std::initializer_list<std::pair<const char*, double (*)(double)>>{
+               {"\\sin", std::sin}, {"\\tanh", std::tanh}, {"\\ln", std::log}})
+        if (take(name)) {
+          take(" ");
+          return v * f(side_by_side());
+        }
+      const bool number = next_digit();
+      v *= power();
+      if (!next(" ") || next(" + ") || next(" - ") || next(" \\cdot ")) return v;
+      take(" ");
+      if (next_digit() || (number && next("\\frac{") && next_digit(6)))
+        throw std::runtime_error("one number? " + rest_);
+    }
+  }
+  double power() {
+    if (take("e^{")) return std::exp(sum_until("}"));
+    const double base = atom();
+    return take("^{") ? std::pow(base, sum_until("}")) : base;
+  }
+  double atom() {
+    if (take("\\left(")) return sum_until("\\right)");
+    if (take("\\frac{")) {
+      const double numerator = sum_until("}{");
+      return numerator / sum_until("}");
+    }
+    for (const auto& [name, v] : at_)
+      if (take(name)) return v;
+    std::size_t used = 0;
+    const double v = std::stod(rest_, &used);
+    rest_.erase(0, used);
+    return v;
+  }
+};
+
 /// Nothing is claimed behind a division by zero: the sign of a zero is not kept.
 Symbol over(const Symbol& s, const Symbol& t) { return s / t; }
 double over(double s, double t) { return t == 0 ? std::nan("") : s / t; }
@@ -93,7 +172,7 @@ S random_formula(std::mt19937& random, const S (&names)[5], int depth) {
   if (depth == 0) return random() % 4 == 0 ? S(static_cast<int>(random() % 7) - 3) : names[random() % 5];
   const S l = random_formula(random, names, depth - 1 - static_cast<int>(random() % 2) * (depth > 1));
   const S r = random_formula(random, names, depth - 1);
-  switch (random() % 10) {
+  switch (random() % 12) {
     case 0:
       return l + r;
     case 1:
@@ -112,6 +191,10 @@ S random_formula(std::mt19937& random, const S (&names)[5], int depth) {
       return l * l - tanh(r);
     case 8:
       return over(-l, -r) + -l * (-r - -l);
+    case 9:
+      return (r * tanh(l)) * (l * sin(r));
+    case 10:
+      return exp(-pow(l, 2)) * r;
     default:
       return l - over(r - l, -r);
   }
@@ -269,11 +352,87 @@ BOOST_AUTO_TEST_CASE(formulas_are_written_as_a_person_writes_them) {
       {exp(Symbol(1)), "exp(1)", "e^{1}"},
       {select(x < y, a, b), "select(x < y, a, b)", "\\begin{cases} a & x < y \\\\ b & \\text{otherwise} \\end{cases}"},
       {relu(x), "relu(x)", "\\operatorname{relu} x"},
+      {ad::apply(ad::Op::detach, x), "detach(x)", "\\operatorname{detach} x"},
+      {ad::apply(ad::Op::detach, x + y) * y, "detach(x + y)*y", "\\operatorname{detach}\\left(x + y\\right) \\cdot y"},
   };
   for (const auto& [f, plain, latex] : all) {
     BOOST_TEST(f.plain() == plain);
     BOOST_TEST(f.latex() == latex);
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_stands_side_by_side_in_latex_is_a_product_and_nothing_else) {
+  const Symbol sigma("sigma"), rate("rate"), time("time"), ln_2(std::numbers::ln2);
+  const struct {
+    Symbol f;
+    const char* latex;
+  } all[] = {
+      {(a * sin(x)) * y, "a \\sin x \\cdot y"},
+      {(a * sin(x)) * (y * cos(b)), "a \\sin x \\cdot y \\cos b"},
+      {(a * (b * sin(x))) * y, "a b \\sin x \\cdot y"},
+      {(a * log(x)) * (b + c), "a \\ln x \\cdot \\left(b + c\\right)"},
+      {(-sin(x)) * y, "-\\sin x \\cdot y"},
+      {(a * exp(x)) * y, "a e^{x} y"},
+      {(a * sin(x) + b) * y, "\\left(a \\sin x + b\\right) y"},
+      {(a * sin(x)) / b * y, "\\frac{a \\sin x}{b} y"},
+      {pow(a * sin(x), b) * y, "\\left(a \\sin x\\right)^{b} y"},
+      {tanh(a * sin(x)) * y, "\\tanh\\left(a \\sin x\\right) \\cdot y"},
+      {ln_2 * x, "\\ln 2 \\cdot x"},
+      {-ln_2 * x, "-\\ln 2 \\cdot x"},
+      {a * (-ln_2 * x), "-\\ln 2 \\cdot a x"},
+      {2 * (Symbol(5) / 3 * x), "2 \\cdot \\frac{5}{3} x"},
+      {a * exp2(x), "a \\cdot 2^{x}"},
+      {sigma * (a + b), "\\sigma \\cdot \\left(a + b\\right)"},
+      {sigmoid(a + b), "\\sigma\\left(a + b\\right)"},
+      {sigma * a, "\\sigma a"},
+      {rate * time, "\\mathrm{rate} \\cdot \\mathrm{time}"},
+      {2 * rate * a, "2 \\mathrm{rate} a"},
+      {2 * Symbol("3x"), "2 \\cdot \\text{3x}"},
+      {Symbol("x'") * y, "\\text{x'} \\cdot y"},
+      {pow(Symbol("x-1"), 2), "\\left(\\text{x-1}\\right)^{2}"},
+      {sin(Symbol("x-1")), "\\sin\\left(\\text{x-1}\\right)"},
+      {x * 2.5e-7, "2.5 \\cdot 10^{-7} x"},
+  };
+  for (const auto& [f, latex] : all) BOOST_TEST(f.latex() == latex);
+  BOOST_TEST((2 * (a * (b + c)) * a).latex_by_elements() == "2 a \\odot \\left(b + c\\right) \\odot a");
+}
+
+BOOST_AUTO_TEST_CASE(every_name_has_latex_that_compiles_and_shows_it) {
+  const std::pair<const char*, const char*> all[] = {
+      // a word with indices
+      {"x12", "x_{12}"},
+      {"h_t-1", "h_{t-1}"},
+      {"h_{t-1}", "h_{t-1}"},
+      {"W_rec[0,1]", "W_{\\mathrm{rec}, 0, 1}"},
+      {"W_{rec}[0, 1]", "W_{\\mathrm{rec}, 0, 1}"},
+      {"h_2[1]", "h_{2, 1}"},
+      {"theta_alpha", "\\theta_{\\alpha}"},
+      {"v1..v9", "v_{1..v9}"},
+      {"rate", "\\mathrm{rate}"},
+      // any other
+      {"50%", "\\text{50\\%}"},
+      {"a&b", "\\text{a\\&b}"},
+      {"a#", "\\text{a\\#}"},
+      {"$a", "\\text{\\$a}"},
+      {"a\\b", "\\text{a\\textbackslash{}b}"},
+      {"a~", "\\text{a\\textasciitilde{}}"},
+      {"a^2", "\\text{a\\textasciicircum{}2}"},
+      {"x'", "\\text{x'}"},
+      {"{a}", "\\text{\\{a\\}}"},
+      {"a_{b", "\\text{a\\_\\{b}"},
+      {"a}", "\\text{a\\}}"},
+      {"a<b|c>d", "\\text{a\\textless{}b\\textbar{}c\\textgreater{}d}"},
+      {"_x", "\\text{\\_x}"},
+      {"x_", "\\text{x\\_}"},
+      {"x[]", "\\text{x[]}"},
+      {"x[0", "\\text{x[0}"},
+      {"2x", "\\text{2x}"},
+      {"x-1", "\\text{x-1}"},
+      {"my rate", "\\text{my rate}"},
+      {"line\nend", "\\text{line end}"},
+      {"\u00fc", "\\text{\u00fc}"},
+  };
+  for (const auto& [name, latex] : all) BOOST_TEST(Symbol(name).latex() == latex);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_has_the_value_that_was_computed) {
@@ -289,6 +448,8 @@ BOOST_AUTO_TEST_CASE(what_is_written_has_the_value_that_was_computed) {
     const double allowed = 1e-7 * std::max(1., std::abs(want));  // differences of nearly equal numbers occur
     BOOST_TEST(std::abs(f.evaluate(at_five) - want) <= allowed, text);
     BOOST_TEST(std::abs(Calculator(text, at_five).value() - want) <= allowed, text);
+    const std::string latex = f.latex(100000);
+    BOOST_TEST(std::abs(LatexReader(latex, at_five).value() - want) <= allowed, latex);
   }
   BOOST_TEST(compared > 1000);
 }
@@ -308,6 +469,11 @@ BOOST_AUTO_TEST_CASE(what_is_used_twice_is_written_once) {
   Symbol names_itself = Symbol("s1");
   for (int i = 0; i < 40; ++i) names_itself = names_itself * names_itself + names_itself;
   BOOST_TEST(names_itself.plain().starts_with("s2 = s1^2 + s1; s3"));
+  for (const char* name : {"s1", "s_1", "s[1]", "s_{1}"}) {  // LaTeX writes them all alike
+    Symbol f(name);
+    for (int i = 0; i < 40; ++i) f = f * f + f;
+    BOOST_TEST(f.latex().starts_with("s_{2} = s_{1}^{2} + s_{1},\\quad s_{3}"), f.latex());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_formula_may_be_deeper_than_the_stack) {
@@ -328,6 +494,7 @@ BOOST_AUTO_TEST_CASE(a_program_cannot_branch_on_a_symbol) {
   BOOST_TEST(f.evaluate<double>({{"x", 1}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 10);
   BOOST_TEST(f.evaluate<double>({{"x", 2}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 20);
   BOOST_TEST(f.evaluate<double>({{"x", 3}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 30);
+  BOOST_TEST(ad::apply(ad::Op::detach, x).evaluate<double>({{"x", 2}}) == 2);
   BOOST_TEST(ad::derivative([](const auto& s) { return relu(s) * s; }, x).evaluate<double>({{"x", 2}}) == 4);
   BOOST_CHECK_EXCEPTION((x + a).evaluate<double>({{"x", 1}}), std::invalid_argument,
                         [](const std::exception& e) { return std::string(e.what()).ends_with("no value for a"); });
