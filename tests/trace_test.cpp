@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <random>
 
+#include "ad/custom.h"
 #include "ad/matrix.h"
 #include "ad/trace/json.h"
 #include "ad/trace/latex.h"
@@ -235,6 +236,13 @@ BOOST_AUTO_TEST_CASE(rows_can_be_chosen_by_scope_and_number_and_inputs_folded) {
   BOOST_TEST(folded.rows.back().id == 10U);
   view.first = 8;
   BOOST_TEST(ad::trace(tape, view).rows.front().node() == "v8..v9");
+  BOOST_TEST(ad::trace(tape, view).rows.front().operation == "x[1]..[2]");
+  view.first = 3;
+  const auto cut = ad::trace(tape, view);
+  BOOST_TEST(cut.rows.front().operation == "W[0,1]..[1,2]");  // column by column
+  BOOST_TEST(ad::latex(cut).find("$v_{3} \\ldots v_{6}$ & $W_{0, 1} \\ldots W_{1, 2}$ &") != std::string::npos);
+  view.last = 4;
+  BOOST_TEST(ad::trace(tape, view).rows.front().operation == "W[0,1]..[1,1]");
   BOOST_TEST(ad::trace(tape).rows.at(9).operation == "W[0,0]*x[0]");
 }
 
@@ -262,6 +270,14 @@ BOOST_AUTO_TEST_CASE(an_edit_is_named_where_the_sweeps_are_paired) {
   const std::string text = ad::terminal(ad::trace(tape, y));
   BOOST_TEST(text.find("= 2.000000 at every cut  ok") != std::string::npos, text);
   BOOST_TEST(text.find("given, not derived, at v2") != std::string::npos, text);
+  BOOST_TEST(text.starts_with("f = detach(x)*x "), text);
+  const std::string tex = ad::latex(ad::trace(tape, y));
+  BOOST_TEST(tex.find("$v_{2}$ & $\\operatorname{detach} x$ & ") != std::string::npos, tex);
+  Tape other;
+  const Var z = other.input(2.0, "z_1");
+  const auto twice = ad::custom([](const auto& s) { return 2 * s; }, [](const auto&) { return 2.0; });
+  const std::string given = ad::latex(ad::trace(other, twice(z)));
+  BOOST_TEST(given.find("$\\operatorname{custom} z_{1}$") != std::string::npos, given);
 }
 
 BOOST_AUTO_TEST_CASE(eighty_columns_are_enough) {
@@ -325,6 +341,58 @@ BOOST_AUTO_TEST_CASE(a_matrix_entry_is_a_row_and_its_elements) {
   for (Id i = 1; i <= y.id(); ++i) BOOST_TEST(std::abs(steps.back().so_far[i] - tape.adjoint(i)) < 1e-14);
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_matrices_say_in_latex_what_they_say_in_the_terminal) {
+  Tape tape;
+  const ad::VarMatrix W = ad::input(tape, Eigen::MatrixXd::Random(3, 3), "W_rec");
+  const ad::VarMatrix x = ad::input(tape, Eigen::VectorXd::Random(3), "x");
+  const ad::VarMatrix u = W * x - W.transpose() * x;
+  const ad::VarMatrix h = tanh(u);
+  for (int i = 0; i < 3; ++i) tape.name(h(i), fmt::format("h[{}]", i));
+  const ad::VarMatrix p = h.cwiseProduct(x);
+  const Var y = p.squaredNorm();
+  tape.reverse(y);
+  View view;
+  view.elements = 2;
+  const auto t = ad::trace(tape, y, view);
+  const std::string tex = ad::latex(t), text = ad::terminal(t), run = fmt::format("v{}..v{}", u(0).id(), u(2).id()),
+                    in_latex = fmt::format("v_{{{}..v{}}}", u(0).id(), u(2).id());
+  const std::pair<std::string, std::string> all[] = {
+      {"W_rec = input  3 x 3", "$W_{\\mathrm{rec}} = \\text{input} \\quad 3 \\times 3$"},
+      {"W_rec[0,0]", "& $W_{\\mathrm{rec}, 0, 0}$ &"},
+      {"(7 more)", "$\\text{(7 more)}$"},
+      {"W_rec*x - W_rec^T*x  3 x 1", "$W_{\\mathrm{rec}} x - W_{\\mathrm{rec}}^{T} x \\quad 3 \\times 1$"},
+      {"W_rec += g*x^T - x*g^T", "$\\bar{W_{\\mathrm{rec}}} \\mathrel{+}= g x^{T} - x g^{T}$"},
+      {"h = tanh(" + run + ")  3 x 1", "$h = \\tanh " + in_latex + " \\quad 3 \\times 1$"},
+      {run + " += g*(1 - h^2)", "$\\bar{" + in_latex + "} \\mathrel{+}= g \\odot \\left(1 - h^{2}\\right)$"},
+      {"h * x  3 x 1", "$h \\odot x \\quad 3 \\times 1$"},
+      {"h += g*x", "$\\bar{h} \\mathrel{+}= g \\odot x$"},
+  };
+  for (const auto& [plain, latex] : all) {
+    BOOST_TEST(text.find(plain) != std::string::npos, plain << " in\n" << text);
+    BOOST_TEST(tex.find(latex) != std::string::npos, latex << " in\n" << tex);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_matrix_that_an_operation_uses_twice_is_handed_both_parts) {
+  Tape tape;
+  const ad::VarMatrix W = ad::input(tape, Eigen::MatrixXd(Eigen::MatrixXd::Random(3, 3)), "W");
+  const ad::VarMatrix x = ad::input(tape, Eigen::VectorXd(Eigen::VectorXd::Random(3)), "x");
+  const ad::VarMatrix u = W * x - W.transpose() * x;
+  const ad::VarMatrix p = u.cwiseProduct(u);
+  tape.reverse(p.sum());
+  const auto t = ad::trace(tape);
+  std::map<std::string, double> norms;
+  for (const auto& r : t.rows)
+    for (const auto& h : r.hands_out) norms[ad::hand_out_text(h)] = h.amount;
+  const auto norm = [&](const std::string& text) { return norms.contains(text) ? norms[text] : -1; };
+  const Eigen::VectorXd g = ad::adjoint(tape, u);
+  const Eigen::MatrixXd to_W = g * x.values().transpose() - x.values() * g.transpose();
+  BOOST_TEST(std::abs(norm("W += g*x^T - x*g^T") - to_W.norm()) < 1e-14, ad::terminal(t));
+  BOOST_TEST(std::abs(norm("x += W^T*g - W*g") - ad::adjoint(tape, x).norm()) < 1e-14, ad::terminal(t));
+  const std::string run = fmt::format("v{}..v{}", u(0).id(), u(2).id());
+  BOOST_TEST(std::abs(norm(run + " += 2*g*" + run) - g.norm()) < 1e-14, ad::terminal(t));
+}
+
 BOOST_AUTO_TEST_CASE(a_matrix_used_at_each_step_gets_all_its_parts_step_by_step_too) {
   Tape tape;
   const ad::VarMatrix W = ad::input(tape, Eigen::Matrix3d(Eigen::Matrix3d::Random()), "W");
@@ -347,6 +415,12 @@ BOOST_AUTO_TEST_CASE(a_tape_of_formulas_has_formulas_as_adjoints) {
   const double at = t.rows[0].adjoint.evaluate<double>({{"a", 0.3}, {"b", 0.7}});
   BOOST_TEST(std::abs(at - (0.7 + std::cos(0.3))) < 1e-15);
   BOOST_TEST(ad::terminal(t).find("sin(a)") != std::string::npos);
+  const ad::Symbol c("c");
+  const auto product = ad::trace(tape, ad::Variable<ad::Symbol>((c + 1) * b));
+  BOOST_TEST(product.rows.back().operation == "(c + 1)*x2");
+  const auto quotient = ad::trace(tape, ad::Variable<ad::Symbol>(b / ((c + 1) * (c - 1))));
+  BOOST_TEST(quotient.rows.back().operation == "x2/((c + 1)*(c - 1))");
+  BOOST_TEST(product.rows.back().formula.latex() == "\\left(c + 1\\right) x_{2}");
 }
 
 BOOST_AUTO_TEST_CASE(the_closing_line_does_not_judge_what_it_cannot) {
@@ -394,4 +468,13 @@ BOOST_AUTO_TEST_CASE(the_same_rows_as_markdown_latex_and_json) {
   tape.reverse(infinite);
   BOOST_TEST(nlohmann::json::parse(ad::json(ad::trace(tape, infinite)))["rows"][1]["value"] == "-inf");
 #endif
+}
+
+BOOST_AUTO_TEST_CASE(numbers_in_latex_are_no_sums) {
+  Tape tape;
+  const Var x = tape.input(2e-8, "x");
+  const Var y = log(x * 0.0);
+  const std::string tex = ad::latex(ad::trace(tape, y));
+  BOOST_TEST(tex.find("& $x$ & $2.000 \\cdot 10^{-8}$ \\\\") != std::string::npos, tex);
+  BOOST_TEST(tex.find("& $-\\infty$ \\\\") != std::string::npos, tex);
 }

@@ -26,7 +26,7 @@ std::string json_number(const T& x) {
   if constexpr (std::is_floating_point_v<T>)
     return std::isfinite(x) ? fmt::format("{}", x) : json_text(fmt::format("{}", x));
   else
-    return json_text(operand_text(x, false));
+    return json_text(operand_text(x));
 }
 
 }  // namespace detail

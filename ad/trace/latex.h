@@ -5,7 +5,7 @@
 
 namespace ad {
 
-/// Needs amsmath for the formulas of branches only.
+/// Needs amsmath.
 template <class T>
 std::string latex(const Trace<T>& t, const Look& look = {}) {
   const auto math = [](const std::string& s) { return s.empty() ? "" : "$" + s + "$"; };
@@ -20,25 +20,27 @@ std::string latex(const Trace<T>& t, const Look& look = {}) {
       if constexpr (requires { x.latex(); })
         return " & $" + x.latex() + "$";
       else
-        return " & $" + detail::number_text(x, look.decimals) + "$";
+        return " & $" + detail::latex_number(detail::number_text(x, look.decimals)) + "$";
     };
-    const std::string name = Symbol(r.name.empty() ? std::string("v") : r.name).latex();
-    std::string formula = r.op == Op::input ? name : r.formula.latex();
-    if (r.op != Op::input && !r.name.empty()) formula = name + " = " + formula;
+    std::string operation = r.latex;
+    if (operation.empty()) {
+      const std::string name = r.name.empty() ? "" : detail::latex_name(r.name);
+      operation = r.op == Op::input ? name.empty() ? "\\text{input}" : name
+                                    : name + (name.empty() ? "" : " = ") + r.formula.latex();
+    }
     all +=
         "  " +
         (r.numbered ? math(node(r.id) + (r.folded > 1 ? " \\ldots " + node(r.id + static_cast<Id>(r.folded) - 1) : ""))
                     : "") +
-        " & " + math(formula) + number(r.value);
+        " & " + math(operation) + number(r.value);
     if (t.has_tangents) all += number(r.tangent);
     if (t.has_adjoints) {
       all += number(r.adjoint) + " & ";
       for (std::size_t k = 0; k < r.hands_out.size(); ++k) {
         const HandOut<T>& h = r.hands_out[k];
-        const std::string bar = "\\bar{" + Symbol(h.label).latex() + "}";
+        const std::string bar = "\\bar{" + detail::latex_name(h.label) + "}";
         all += (k == 0 ? "" : ",\\; ") +
-               math(bar + " \\mathrel{+}= " +
-                    (h.whole.empty() ? (Symbol("g") * h.partial).latex() : "\\text{" + h.whole + "}"));
+               math(bar + " \\mathrel{+}= " + (h.whole.empty() ? (Symbol("g") * h.partial).latex() : h.latex));
       }
     }
     all += " \\\\\n";

@@ -1,6 +1,8 @@
 // Reading a tape: one row for each operation, with its value, its tangent, its adjoint, and what the adjoint hands out.
 #pragma once
 
+#include <optional>
+
 #include "ad/check.h"
 #include "ad/matrices.h"
 #include "ad/symbol.h"
@@ -15,6 +17,7 @@ struct HandOut {
   Symbol partial;     // the table's formula in the operands' names: 1 - v7^2
   T adjoint, amount;
   std::string whole{};  // of an operation on matrices: what is added, "W^T*g", g its adjoint; amount is the norm
+  std::string latex{};  // the same
 };
 
 /// An operation. A fused entry w + x * z is two rows: the product, which has no number of its own, then the sum. An
@@ -32,8 +35,9 @@ struct Row {
   std::vector<Id> operands;
   T value, tangent, adjoint;
   std::vector<HandOut<T>> hands_out;
-  Where where;        // line 0: not known
-  std::string scope;  // "epoch 2/t=3"
+  Where where;          // line 0: not known
+  std::string scope;    // "epoch 2/t=3"
+  std::string latex{};  // of a matrix, its elements, or folded inputs: the operation
 
   /// "v7", "v1..v9", or nothing.
   std::string node() const {
@@ -62,22 +66,21 @@ struct Trace {
 
 namespace detail {
 
-/// A number within an operation: short, and in parentheses behind an operator if it is negative.
+/// A number within an operation, in short.
 template <class T>
-std::string operand_text(const T& x, bool after_sign) {
-  std::string s;
+std::string operand_text(const T& x) {
   if constexpr (std::is_floating_point_v<T>)
-    s = fmt::format("{:.6g}", x);
+    return fmt::format("{:.6g}", x);
   else if constexpr (requires { x.plain(); })
-    s = x.plain();
+    return x.plain();
   else if constexpr (requires { x.value; })
-    return operand_text(x.value, after_sign);
+    return operand_text(x.value);
   else
-    s = fmt::format("{:.6g}", static_cast<double>(x));
-  return after_sign && s.starts_with('-') ? "(" + s + ")" : s;
+    return fmt::format("{:.6g}", static_cast<double>(x));
 }
 
-/// A number in a column: `decimals` places, or as a power of ten where they would hide it; other kinds as they write themselves.
+/// A number in a column: `decimals` places, or as a power of ten where they would hide it; other kinds as
+/// they write themselves.
 template <class T>
 std::string number_text(const T& x, int decimals) {
   if constexpr (std::is_floating_point_v<T>) {
@@ -85,7 +88,7 @@ std::string number_text(const T& x, int decimals) {
     const bool fixed = size == 0 || (size < 1e5 && size >= std::pow(10., -decimals));
     return fixed ? fmt::format("{:.{}f}", x + 0., decimals) : fmt::format("{:.{}e}", x, std::max(1, decimals - 3));
   } else {
-    return operand_text(x, false);
+    return operand_text(x);
   }
 }
 
@@ -112,7 +115,10 @@ class Reader {
     return i ? tape_.value_of(i) : constant_of(e);
   }
   std::string operand(Id i, const T& plain, bool after_sign = false) const {
-    return i ? label(i) : operand_text(plain, after_sign);
+    if (i) return label(i);
+    const std::string s = operand_text(plain);
+    const bool compound = std::is_same_v<T, Symbol> && s.find_first_of(" */^") < s.size();
+    return compound || (after_sign && s.starts_with('-')) ? "(" + s + ")" : s;
   }
   std::string operand(const Entry<T>& e, bool second, bool after_sign = false) const {
     return operand(second ? e.b : e.a, operand_value(e, second), after_sign);
@@ -121,6 +127,8 @@ class Reader {
   Symbol symbol(Id i, const T& plain) const {
     if constexpr (std::is_convertible_v<T, double>)
       if (i == 0) return static_cast<double>(plain);
+    if constexpr (std::is_same_v<T, Symbol>)
+      if (i == 0) return plain;
     return Symbol(operand(i, plain, true));
   }
 
@@ -142,32 +150,47 @@ class Reader {
   std::string run_label(const BlockOperand& q) const {
     return q.plain() ? fmt::format("[{} x {}]", q.rows(), q.cols()) : run_label(q.first(), q.rows(), q.cols());
   }
-  std::string operation(const ad::Block<T>& b) const {
-    if constexpr (!std::is_same_v<T, double>)
-      return b.rule->name;
-    else {
-      const BlockOperand* q = Matrices::operands(tape_, b);
-      const std::string name = b.rule->name;
-      std::string all;
-      if (name == "affine") {
-        for (Id k = 0; k < b.operands; k += k < 2 * b.extra ? 2 : 1) {
-          const bool minus = q[k].s < 0;
-          all += k == 0 ? (minus ? "-" : "") : minus ? " - " : " + ";
-          if (std::abs(q[k].s) != 1) all += operand_text(std::abs(q[k].s), false) + "*";
-          all += run_label(q[k]) + (q[k].transposed() ? "^T" : "");
-          if (k < 2 * b.extra) all += "*" + run_label(q[k + 1]);
-        }
-      } else if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0]))) {
-        all = run_label(q[0]) + " " + name + " " + run_label(q[1]);
-      } else if (b.operands == 0) {
-        return name;
-      } else {
-        all = name == "log" ? "ln(" : name + "(";
-        for (Id k = 0; k < b.operands; ++k) all += (k == 0 ? "" : ", ") + run_label(q[k]);
-        all += ")";
-      }
-      return all;
+  Symbol symbol(const BlockOperand& q) const { return Symbol(run_label(q)); }
+  /// The row of the table that an operation on matrices applies to each element, if it is one.
+  std::optional<Formula> by_elements(const ad::Block<T>& b) const {
+    static const std::vector<Formula> rows = ad::table();
+    const BlockOperand* q = Matrices::operands(tape_, b);
+    for (const Formula& f : rows)
+      if (b.rule->name == op_text(f.op).name && b.operands == f.operands)
+        return ad::formula(f.op, symbol(q[0]), symbol(q[b.operands - 1]), 0,
+                           Symbol(run_label(b.first, b.rows, b.cols)));
+    return {};
+  }
+  static Symbol transpose(const Symbol& x) { return pow(x, Symbol("T")); }
+  /// s W X + ... + s B, W and B as they stand or transposed.
+  Symbol affine(const ad::Block<T>& b, const BlockOperand* q) const {
+    Symbol sum;
+    for (Id k = 0; k < b.operands; k += k < 2 * b.extra ? 2 : 1) {
+      const Symbol W = q[k].transposed() ? transpose(symbol(q[k])) : symbol(q[k]);
+      sum += short_number(q[k].s) * (k < 2 * b.extra ? W * symbol(q[k + 1]) : W);
     }
+    return sum;
+  }
+  static Symbol short_number(double s) { return std::stod(operand_text(s)); }
+
+  std::string operation(const ad::Block<T>& b, Style style = Style::plain) const {
+    const bool latex = style != Style::plain;
+    const std::string name = b.rule->name;
+    if constexpr (std::is_same_v<T, double>) {
+      const BlockOperand* q = Matrices::operands(tape_, b);
+      if (name == "affine") return latex ? affine(b, q).latex() : affine(b, q).plain();
+      if (const auto row = by_elements(b); row && latex)
+        return apply(row->op, symbol(q[0]), symbol(q[b.operands - 1])).latex_by_elements();
+      if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0])))
+        return run_label(q[0]) + " " + name + " " + run_label(q[1]);
+      if (b.operands != 0) {
+        std::string all = latex ? latex_text(name) + "\\left(" : name == "log" ? "ln(" : name + "(";
+        for (Id k = 0; k < b.operands; ++k)
+          all += (k == 0 ? "" : ", ") + (latex ? symbol(q[k]).latex() : run_label(q[k]));
+        return all + (latex ? "\\right)" : ")");
+      }
+    }
+    return latex ? latex_text(name) : name;
   }
 
   std::string product(const Entry<T>& e) const { return operand(e, false) + "*" + operand(e, true, true); }
@@ -175,7 +198,12 @@ class Reader {
   Symbol formula(Id i) const {
     if (block(i)) return Symbol(operation(i));
     const Entry<T>& e = tape_.entry_of(i);
-    if (e.op == Op::input || e.op == Op::custom) return Symbol(operation(i));
+    if (e.op == Op::input) return Symbol(operation(i));
+    if (e.op == Op::custom) {
+      std::vector<Symbol> operands{Symbol(label(e.a))};
+      if (e.b) operands.emplace_back(label(e.b));
+      return Symbol::by_name(e.op, operands) + (e.c ? Symbol(label(e.c)) : Symbol());
+    }
     if (e.op == Op::constant) return symbol(0, tape_.value_of(i));
     return apply(e.op, symbol(e, false), symbol(e, true), e.c ? Symbol(label(e.c)) : Symbol());
   }
@@ -189,7 +217,7 @@ class Reader {
       case Op::input:
         return this->name(i).empty() ? "input" : this->name(i);
       case Op::constant:
-        return operand_text(tape_.value_of(i), false);
+        return operand_text(tape_.value_of(i));
       case Op::fma:
         return label(e.c) + " + " + product(e);
       case Op::sub_mul: {
@@ -261,43 +289,49 @@ std::vector<HandOut<T>> hand_outs(const Reader<T>& r, Id i, const T& g, Part par
   return all;
 }
 
-/// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. It comes in `given`,
-/// but for the part of a product's matrix, s G X^T, which waits until the sweep comes to that matrix.
+/// What an operation on matrices hands out, found by its own rule; `adjoint` has those of all variables. It comes in
+/// `given`, but for the part of a product's matrix, s G X^T, which waits until the sweep comes to that matrix.
 inline std::vector<HandOut<double>> hand_outs(const Reader<double>& r, const ad::Block<double>& b,
                                               const double* adjoint, Array<double>& given, Waiting<double>*& waiting) {
   std::vector<HandOut<double>> all;
   const TapeOf<double>& tape = r.tape();
   const BlockOperand* q = Matrices::operands(tape, b);
-  const std::string name = b.rule->name;
-  static const std::vector<Formula> rows = ad::table();
-  if (b.operands == 0 || std::all_of(adjoint + b.first, adjoint + b.end, [](double g) { return g == 0; })) return all;
+  const bool sum_of_products = b.rule->name == std::string_view("affine");
+  if (b.operands == 0 || std::all_of(adjoint + b.first, adjoint + b.end, [](double a) { return a == 0; })) return all;
+  const Symbol g("g");
+  const auto row = r.by_elements(b);  // in the names of operands and result
   std::copy(adjoint + b.before, adjoint + b.end, given.begin() + b.before);
   b.rule->pullback(tape, b, given.data(), waiting);
   const Matrices::ConstMap G(adjoint + b.first, b.rows, b.cols);
   for (Id k = 0; k < b.operands; ++k) {
-    const auto same_run = [&](const BlockOperand& o) { return o.first() == q[k].first(); };
+    const auto same_run = [&](const BlockOperand& o) { return !o.plain() && o.first() == q[k].first(); };
     if (q[k].plain() || std::any_of(q, q + k, same_run)) continue;
-    HandOut<double> h{q[k].first(), r.run_label(q[k]), 0, 0, Matrices::of(given.data(), q[k]).norm(), ""};
-    const bool factor = name == "affine" && k < 2 * b.extra;
-    if (name == "affine") {
-      const BlockOperand& W = q[factor ? k - k % 2 : k];
-      if (factor && k % 2 == 0) {
-        const std::string x = r.run_label(q[k + 1]);
-        h.amount = std::abs(W.s) * G.lazyProduct(Matrices::values(tape, q[k + 1]).transpose()).norm();
-        h.whole = W.transposed() ? x + "*g^T" : "g*" + x + "^T";
-      } else {
-        h.whole = factor ? r.run_label(W) + (W.transposed() ? "*g" : "^T*g") : "g";
-      }
-      if (W.s != 1) h.whole = W.s == -1 ? "-" + h.whole : operand_text(W.s, false) + "*" + h.whole;
-    } else {
-      h.whole = "J^T*g";  // J: of this operation
-      for (const Formula& f : rows)
-        if (name == op_text(f.op).name && f.operands == b.operands) {
-          const Symbol x(r.run_label(q[0])), z(r.run_label(q[b.operands - 1]));
-          h.whole =
-              (Symbol("g") * formula(f.op, x, z, 0, Symbol(r.run_label(b.first, b.rows, b.cols))).partial[k]).plain();
+    Eigen::MatrixXd total = Matrices::of(given.data(), q[k]);
+    Symbol added, partial;
+    for (Id m = k; m < b.operands; ++m) {  // one operation may use a matrix more than once
+      if (!same_run(q[m])) continue;
+      const bool factor = m < 2 * b.extra;
+      const BlockOperand& W = q[factor ? m - m % 2 : m];
+      if (!sum_of_products) {
+        if (row) partial += row->partial[m];
+      } else if (factor && m % 2 == 0) {
+        const Matrices::ConstMap X = Matrices::values(tape, q[m + 1]);
+        const Symbol x = r.symbol(q[m + 1]);
+        if (W.rows() > 1 && W.cols() > 1) {  // it waits
+          if (W.transposed())
+            total += W.s * X.lazyProduct(G.transpose());
+          else
+            total += W.s * G.lazyProduct(X.transpose());
         }
+        added += r.short_number(W.s) * (W.transposed() ? x * r.transpose(g) : g * r.transpose(x));
+      } else {
+        const Symbol w = factor ? W.transposed() ? r.symbol(W) : r.transpose(r.symbol(W)) : Symbol(1);
+        added += r.short_number(W.s) * (w * g);
+      }
     }
+    if (!sum_of_products) added = row ? g * partial : r.transpose(Symbol("J")) * g;  // J: of this operation
+    HandOut<double> h{q[k].first(), r.run_label(q[k]), 0, 0, total.norm(), added.plain(), ""};
+    h.latex = row ? added.latex_by_elements() : added.latex();
     all.push_back(std::move(h));
   }
   return all;
@@ -345,14 +379,20 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
                       t.has_adjoints ? tape.adjoint(k) : T(0),
                       {},
                       tape.line_of(b->before),
-                      scopes[b->first].first};
+                      scopes[b->first].first,
+                      detail::latex_name(r.label(k))};
       };
       Row<T> whole = row_of(b->first);
       const std::string name = r.run_label(b->first, b->rows, b->cols);
       whole.name = r.name(b->first).empty() ? "" : name;
       whole.operation = (whole.name.empty() ? "" : whole.name + " = ") + r.operation(*b);
       whole.folded = size;
-      if (size != 1) whole.operation += fmt::format("  {} x {}", b->rows, b->cols);
+      whole.latex =
+          (whole.name.empty() ? "" : detail::latex_name(name) + " = ") + r.operation(*b, detail::Style::latex);
+      if (size != 1) {
+        whole.operation += fmt::format("  {} x {}", b->rows, b->cols);
+        whole.latex += fmt::format(" \\quad {} \\times {}", b->rows, b->cols);
+      }
       if constexpr (std::is_same_v<T, double>) {
         for (Id k = 0; k < b->operands; ++k)
           if (!Matrices::operands(tape, *b)[k].plain())
@@ -371,6 +411,7 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
         Row<T> rest = row_of(b->first + shown);
         rest.folded = size - shown;
         rest.operation = fmt::format("({} more)", rest.folded);
+        rest.latex = detail::latex_text(rest.operation);
         t.rows.push_back(std::move(rest));
       }
       continue;
@@ -418,12 +459,12 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
     if (e.c) row.operands.push_back(e.c);
     row.hands_out = detail::hand_outs(r, i, adjoint, fused ? detail::Part::rest : detail::Part::all);
     if (view.fold_inputs && !base(i).empty()) {
-      const std::string of = base(i);
+      const std::string of = base(i), first = r.name(i);
       while (i < std::min(view.last, tape.length()) && base(i + 1) == of && scopes[i + 1].second == scopes[i].second)
         ++i, ++row.folded;
       if (row.folded > 1) {
-        const std::string last = r.name(i).substr(of.size());
-        row.operation = row.label = of + "[0" + (last.find(',') == std::string::npos ? "" : ",0") + "].." + last;
+        row.operation = row.label = first + ".." + r.name(i).substr(of.size());
+        row.latex = detail::latex_name(first) + " \\ldots " + detail::latex_name(r.name(i));
         row.name = of;
       }
     }
@@ -451,7 +492,7 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
       if (r.op(i) <= Op::constant && !is_zero(tape.tangent(i)) && ++count <= 3)
         seeds +=
             fmt::format("{} d{} = {}", count == 1 ? "" : ",", r.name(i).empty() ? fmt::format("v{}", i) : r.name(i),
-                        detail::operand_text(tape.tangent(i), false));
+                        detail::operand_text(tape.tangent(i)));
     t.title +=
         count == 0 ? "" : "      tangent seed" + seeds + (count > 3 ? fmt::format(", ... ({} in all)", count) : "");
   }
@@ -478,7 +519,7 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
   return t;
 }
 
-// --- the reverse sweep, entry by entry -----------------------------------------------------------------------------------
+// --- the reverse sweep, entry by entry -------------------------------------------------------------------------------
 
 /// The sweep at one entry: its adjoint is complete, and it hands it on.
 template <class T>
@@ -490,7 +531,8 @@ struct AdjointStep {
   std::vector<T> so_far;  // adjoints of all variables 0 .. y after this entry; those of later entries are complete
 };
 
-/// The reverse sweep from y as it happens, from y downward to the first operation. The tape's own adjoints stay as they are.
+/// The reverse sweep from y as it happens, from y downward to the first operation. The tape's own adjoints stay
+/// as they are.
 template <class T, class Tag>
 std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& view = {}) {
   const Id top = tape.check(y, "adjoint_steps(tape, y)");

@@ -1,4 +1,5 @@
-// The rows of a tape as a table for a terminal: values and tangents are read downward, adjoints and what they hand out upward.
+// The rows of a tape as a table for a terminal: values and tangents are read downward, adjoints and what they hand out
+// upward.
 #pragma once
 
 #include "ad/trace/rows.h"
@@ -16,7 +17,7 @@ struct Look {
 template <class T>
 std::string hand_out_text(const HandOut<T>& h, bool in_short = false) {
   if (!h.whole.empty()) return h.label + " += " + h.whole;
-  std::string g = in_short ? "^" : detail::operand_text(h.adjoint, false), partial = h.partial.plain();
+  std::string g = in_short ? "^" : detail::operand_text(h.adjoint), partial = h.partial.plain();
   if constexpr (std::is_floating_point_v<T>)
     if (!in_short) g = fmt::format("{:.4g}", h.adjoint);
   if (partial == "1") return h.label + " += " + g;
