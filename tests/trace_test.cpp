@@ -415,6 +415,7 @@ BOOST_AUTO_TEST_CASE(a_tape_of_formulas_has_formulas_as_adjoints) {
   const double at = t.rows[0].adjoint.evaluate<double>({{"a", 0.3}, {"b", 0.7}});
   BOOST_TEST(std::abs(at - (0.7 + std::cos(0.3))) < 1e-15);
   BOOST_TEST(ad::terminal(t).find("sin(a)") != std::string::npos);
+  BOOST_TEST(ad::markdown(t).find("| `sin(a) + a*b` |") != std::string::npos, ad::markdown(t));
   const ad::Symbol c("c");
   const auto product = ad::trace(tape, ad::Variable<ad::Symbol>((c + 1) * b));
   BOOST_TEST(product.rows.back().operation == "(c + 1)*x2");
@@ -468,6 +469,28 @@ BOOST_AUTO_TEST_CASE(the_same_rows_as_markdown_latex_and_json) {
   tape.reverse(infinite);
   BOOST_TEST(nlohmann::json::parse(ad::json(ad::trace(tape, infinite)))["rows"][1]["value"] == "-inf");
 #endif
+}
+
+BOOST_AUTO_TEST_CASE(names_and_norms_do_not_break_a_markdown_table) {
+  Tape tape;
+  const Var a = tape.input(2.0, "p(x|y)"), b = tape.input(3.0, "`b");
+  const Var y = a * b;
+  tape.reverse(y);
+  const std::string text = ad::markdown(ad::trace(tape, y));
+  const auto md = lines(text);
+  BOOST_TEST(md.at(0) == "**``f = p(x|y)*`b``**");
+  BOOST_TEST(md.at(4).starts_with("| v1 | `p(x\\|y)` | 2.0"), text);
+  BOOST_TEST(md.at(5).starts_with("| v2 | `` `b `` | 3.0"), text);
+  BOOST_TEST(md.at(6).starts_with("| v3 | ``p(x\\|y)*`b`` | 6.0"), text);
+  Tape other;
+  const ad::VarMatrix v = ad::input(other, Eigen::Vector2d(3, 4), "v");
+  const ad::VarMatrix w = tanh(v);
+  other.reverse(w.sum());
+  for (const std::string& line : lines(ad::markdown(ad::trace(other)))) {
+    std::size_t bars = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) bars += line[i] == '|' && (i == 0 || line[i - 1] != '\\');
+    BOOST_TEST(bars == 6U, line);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(numbers_in_latex_are_no_sums) {

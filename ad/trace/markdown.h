@@ -5,17 +5,41 @@
 
 namespace ad {
 
+namespace detail {
+
+/// Text as code: between more backticks than it has in a row.
+inline std::string markdown_code(std::string s) {
+  if (s.empty()) return s;
+  std::replace(s.begin(), s.end(), '\n', ' ');
+  std::string fence = "`";
+  while (s.find(fence) != std::string::npos) fence += '`';
+  if (s.starts_with('`') || s.ends_with('`')) s = " " + s + " ";
+  return fence + s + fence;
+}
+/// What stands in a cell of a table, where a bar ends the cell even within code.
+inline std::string markdown_cell(const std::string& s) {
+  std::string all;
+  for (const char c : s) all += c == '|' ? "\\|" : std::string(1, c);
+  return all;
+}
+
+}  // namespace detail
+
 template <class T>
 std::string markdown(const Trace<T>& t, const Look& look = {}) {
-  const auto code = [](const std::string& s) { return s.empty() ? "" : "`" + s + "`"; };
-  std::string all = t.title.empty() ? "" : "**" + code(t.title) + "**\n\n", rule = "|---|---|---:|";
+  using detail::markdown_code;
+  const auto code = [](const std::string& s) { return detail::markdown_cell(markdown_code(s)); };
+  const auto quantity = [&](const std::string& s) {
+    return std::is_floating_point_v<T> ? detail::markdown_cell(s) : code(s);
+  };
+  std::string all = t.title.empty() ? "" : "**" + markdown_code(t.title) + "**\n\n", rule = "|---|---|---:|";
   all += "| node | operation | value |";
   if (t.has_tangents) all += " tangent |", rule += "---:|";
   if (t.has_adjoints) all += " adjoint | hands out |", rule += "---:|---|";
   all += "\n" + rule + "\n";
   for (const Row<T>& r : t.rows) {
     const auto number = [&](const T& x) {
-      return (r.folded == 1 ? detail::number_text(x, look.decimals) : "") + " | ";
+      return (r.folded == 1 ? quantity(detail::number_text(x, look.decimals)) : "") + " | ";
     };
     all += "| " + r.node() + " | " + code(r.operation) + " | " + number(r.value);
     if (t.has_tangents) all += number(r.tangent);
@@ -23,7 +47,7 @@ std::string markdown(const Trace<T>& t, const Look& look = {}) {
       all += number(r.adjoint);
       for (std::size_t k = 0; k < r.hands_out.size(); ++k)
         all += (k == 0 ? "" : "<br>") + code(hand_out_text(r.hands_out[k])) + " " +
-               detail::amount_text(r.hands_out[k], look.decimals);
+               quantity(detail::amount_text(r.hands_out[k], look.decimals));
       all += " |";
     }
     while (all.ends_with(' ')) all.pop_back();
