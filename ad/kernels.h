@@ -126,23 +126,46 @@ inline double squared_distance(const double* x, const double* z, Index n) {
   });
 }
 
+/// Whether to read a matrix from its end, every other time: what the first cache still holds of one that just fits, or
+/// nearly, is its end. Read from the beginning each time, it would push itself out as it goes. Products of small matrices,
+/// between two of a large one, do not count. Where a kernel begins changes no bit of what it returns.
+inline bool from_the_end(Index size) {
+  static thread_local bool end = false;
+  return end ^= size >= 2048;
+}
+
 /// y += s A x for R rows of A, column after column. The sum stays in registers, as several that do not wait for each other:
-/// loops are unrolled by order, since those that g++ unrolls late leave their arrays in memory.
+/// loops are unrolled by order, since those that g++ unrolls late leave their arrays in memory. Of many packs each half of
+/// the columns has a sum of its own, so that either half may be the first.
 template <int R, class T>
-void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s) {
+void add_rows(T* y, const T* A, Index stride, Index cols, const T* x, T s, bool from_end) {
   constexpr int N = R < lanes ? R : lanes, packs = R / N, sums = packs >= 8 ? 1 : packs >= 4 ? 2 : 4;
   Pack<N> sum[sums * packs];
 #pragma GCC unroll 16
   for (int k = 0; k < sums * packs; ++k) sum[k] = Pack<N>{};
-  Index j = 0;
-  for (; j + sums <= cols; j += sums, A += sums * stride) {
+  const auto add_columns = [&](Index j, Index end) __attribute__((always_inline)) {
+    const T* a = A + j * stride;
+    for (; j + sums <= end; j += sums, a += sums * stride) {
 #pragma GCC unroll 16
-    for (int k = 0; k < sums * packs; ++k)
-      sum[k] += x[j + k / packs] * pack<N>(A + k / packs * stride + N * (k % packs)).v;
-  }
-  for (; j < cols; ++j, A += stride) {
+      for (int k = 0; k < sums * packs; ++k)
+        sum[k] += x[j + k / packs] * pack<N>(a + k / packs * stride + N * (k % packs)).v;
+    }
+    for (; j < end; ++j, a += stride) {
 #pragma GCC unroll 16
-    for (int k = 0; k < packs; ++k) sum[k] += x[j] * pack<N>(A + N * k).v;
+      for (int k = 0; k < packs; ++k) sum[k] += x[j] * pack<N>(a + N * k).v;
+    }
+  };
+  if constexpr (sums == 1) {
+    const Index half = cols / 2;
+    add_columns(from_end ? half : 0, from_end ? cols : half);
+    Pack<N> other[packs];
+#pragma GCC unroll 16
+    for (int k = 0; k < packs; ++k) other[k] = sum[k], sum[k] = Pack<N>{};
+    add_columns(from_end ? 0 : half, from_end ? half : cols);
+#pragma GCC unroll 16
+    for (int k = 0; k < packs; ++k) sum[k] += other[k];
+  } else {
+    add_columns(0, cols);
   }
 #pragma GCC unroll 16
   for (int k = packs; k < sums * packs; ++k) sum[k % packs] += sum[k];
@@ -176,17 +199,19 @@ template <int most, int least, class F>
   return i;
 }
 
-// A matrix that fits into the first cache is multiplied in strips, whose numbers stay in registers. A larger one is read
-// from its first number to its last: in strips, or several columns at once, it comes from the second cache at two thirds
-// of the speed, or a fifth.
+// A matrix is multiplied in strips, whose numbers stay in registers. One of longer columns is read from its first number to
+// its last: it lies in the second cache or beyond, and strips of it, or several columns at once, come from there slower.
+inline constexpr Index long_columns = 256;
 
 /// y += s A x, A rows x cols column by column without gaps.
 template <class T>
 [[gnu::noinline]] void add_product_in_strips(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
-  if (rows > 2 * half_of_registers<T>)
+  if (rows > long_columns)
     for (Index j = 0; j < cols; ++j) add(y, s * x[j], A + j * rows, rows);
   else
-    by_strips<half_of_registers<T>, 1>(rows, [=]<int R>(Index i) { add_rows<R>(y + i, A + i, rows, cols, x, s); });
+    by_strips<half_of_registers<T>, 1>(rows, [=, end = from_the_end(rows * cols)]<int R>(Index i) {
+      add_rows<R>(y + i, A + i, rows, cols, x, s, end);
+    });
 }
 template <class T>
 [[gnu::always_inline]] inline void add_product(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
@@ -272,22 +297,29 @@ template <int N = lanes>
 
 /// y += s A^T x for R rows of A, a multiple of `lanes`, or if R = 0, for all of them; column after column.
 template <int R, class T>
-void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
+void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s, bool from_end) {
   constexpr int packs = R / lanes;
   Pack<lanes> X[packs + 1];
 #pragma GCC unroll 16
   for (int k = 0; k < packs; ++k) X[k] = pack<lanes>(x + lanes * k).v;
-  Index j = 0;
-  for (; j + lanes <= cols; j += lanes, A += lanes * rows) {
+  const Index last = cols / lanes * lanes, step = from_end ? -lanes : lanes;
+  for (Index j = from_end ? last - lanes : 0; 0 <= j && j < last; j += step) {
     Pack<lanes> sum[lanes];
 #pragma GCC unroll 8
     for (int c = 0; c < lanes; ++c) {
-      const T* const a = A + c * rows;
-      Pack<lanes> even{}, odd{};
+      const T* const a = A + (j + c) * rows;
       if constexpr (R > 0) {
-        for (int k = 0; k < packs; k += 2) even += X[k] * pack<lanes>(a + lanes * k).v;
-        for (int k = 1; k < packs; k += 2) odd += X[k] * pack<lanes>(a + lanes * k).v;
+        sum[c] = X[0] * pack<lanes>(a).v;
+        if constexpr (lanes == 8) {  // as many sums that do not wait for each other as keep a processor busy
+          for (int k = 1; k < packs; ++k) sum[c] += X[k] * pack<lanes>(a + lanes * k).v;
+        } else if constexpr (packs > 1) {
+          Pack<lanes> odd = X[1] * pack<lanes>(a + lanes).v;
+          for (int k = 2; k < packs; k += 2) sum[c] += X[k] * pack<lanes>(a + lanes * k).v;
+          for (int k = 3; k < packs; k += 2) odd += X[k] * pack<lanes>(a + lanes * k).v;
+          sum[c] += odd;
+        }
       } else {
+        Pack<lanes> even{}, odd{};
         Index i = 0;
         for (; i + 2 * lanes <= rows; i += 2 * lanes) {
           even += pack<lanes>(x + i).v * pack<lanes>(a + i).v;
@@ -299,13 +331,13 @@ void add_columns(T* y, const T* A, Index rows, Index cols, const T* x, T s) {
           even[0] += rest;
         else
           even += rest;
+        sum[c] = even + odd;
       }
-      sum[c] = even + odd;
     }
     fold_square(sum);
     pack<lanes>(y + j).v += s * sum[0];
   }
-  for (; j < cols; ++j, A += rows) y[j] += s * dot(A, x, R > 0 ? R : rows);
+  for (Index j = last; j < cols; ++j) y[j] += s * dot(A + j * rows, x, R > 0 ? R : rows);
 }
 /// The same for 2 or 4 rows: one pack holds several columns, or a column is several packs.
 template <int R, class T>
@@ -341,9 +373,10 @@ void add_transposed_product(T* y, const T* A, Index rows, Index cols, const T* x
   if (rows == 1) return add(y, s * x[0], A, cols);
   if (rows == 2) return add_short_columns<2>(y, A, cols, x, s);
   if (rows == 4) return add_short_columns<4>(y, A, cols, x, s);
-  if (rows > 2 * half_of_registers<T>) return add_columns<0>(y, A, rows, cols, x, s);
+  const bool end = from_the_end(rows * cols);
+  if (rows > long_columns) return add_columns<0>(y, A, rows, cols, x, s, end);
   const Index i = by_strips<half_of_registers<T>, lanes>(
-      rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s); });
+      rows, [=]<int R>(Index k) { add_columns<R>(y, A + k, rows, cols, x + k, s, end); });
   if (i < rows)
     for (Index j = 0; j < cols; ++j) y[j] += s * dot(A + i + j * rows, x + i, rows - i);
 }
