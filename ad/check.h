@@ -123,15 +123,15 @@ Estimate<Eigen::ArrayXd> extrapolate(F&& f, double h) {
   return best;
 }
 
-/// Of two estimates, by long steps and by steps that stay near: the better one; where they contradict, the near one if
-/// it sees a slope at all, and else no claim.
+/// Of two estimates, by long steps and by steps that stay near: the better one. If they contradict, it is no better than
+/// they are apart, unless the near one sees no slope: f may be constant there by its rounding alone.
 inline Estimate<Eigen::ArrayXd> closer(Estimate<Eigen::ArrayXd> d, const Estimate<Eigen::ArrayXd>& near) {
   for (Eigen::Index i = 0; i < d.value.size(); ++i) {
     const double gap = std::abs(d.value[i] - near.value[i]), bar = near.error[i];
-    const bool contradict = gap > bar + d.error[i];
-    if (contradict ? bar < std::abs(near.value[i]) : bar < d.error[i])
+    const bool apart = gap > bar + d.error[i], slope = bar < std::abs(near.value[i]);
+    if (bar < d.error[i] && (slope || !apart))
       d.value[i] = near.value[i], d.error[i] = bar;
-    else if (contradict)
+    else if (apart && slope)
       d.error[i] = gap;
   }
   return d;

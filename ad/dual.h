@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iosfwd>
 #include <span>
 #include <utility>
 
@@ -125,6 +126,8 @@ struct Dual {
 
   friend auto value(const Dual& x) { return value_under(x.value); }
   friend Dual detach(const Dual& x) { return Dual(detach(x.value)); }
+  /// Prints the value.
+  friend std::ostream& operator<<(std::ostream& out, const Dual& x) { return out << x.value; }
 
 #define AD_CHAIN1(name)                     \
   const T y = row::name##_::value(x.value); \

@@ -251,7 +251,10 @@ template <class S>
 requires ad::is_active<S>
 struct scalar_score_coeff_op<S> {
   using result_type = std::decay_t<decltype(value(std::declval<S>()))>;
-  result_type operator()(const S& x) const { return ad::abs(value(x)); }
+  result_type operator()(const S& x) const {
+    using ad::abs;
+    return abs(value(x));
+  }
 };
 
 // The determinant with all pivots: those of exactly zero come last, so no number below one is lost, which may move.
@@ -263,7 +266,9 @@ requires(ad::is_active<typename traits<M>::Scalar> && (Size < 0 || Size > 4)) st
   static S run(const M& m) {
     if (m.rows() == 0) return S(1);
     const auto lu = m.fullPivLu();
-    if (ad::is_active<typename NumTraits<S>::Under> && lu.nonzeroPivots() < m.rows() - 1)
+    const auto n = m.rows(), rank = lu.nonzeroPivots();
+    if (ad::is_active<typename NumTraits<S>::Under> && rank < n - 1 &&
+        !lu.matrixLU().bottomRightCorner(n - rank, n - rank).unaryExpr([](const S& x) { return ad::is_zero(x); }).all())
       throw std::domain_error("ad: the determinant's second derivative, of a matrix of rank below n - 1");
     return lu.determinant();
   }
@@ -360,7 +365,9 @@ requires(ad::is_active<typename internal::traits<X>::Scalar> &&
     if (tail.unaryExpr([](const S& x) { return ad::is_zero(x); }).all()) return;
     const S norm = sqrt(S(c * c + tail.squaredNorm()));
     if (norm == 0)
-      throw std::domain_error("ad: the reflection of a column that is zero but may move has no derivative");
+      throw std::domain_error(
+          "ad: a Householder reflection of a column that is zero (or too small to square) but may move has no "
+          "derivative: of QR without full rank, of eigenvectors with zeros beside the diagonal");
     beta = c < 0 ? norm : S(-norm);
     tail /= S(c - beta);
     tau = (beta - c) / beta;

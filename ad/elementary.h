@@ -4,7 +4,6 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <iosfwd>
 #include <limits>
 #include <numbers>
 #include <type_traits>
@@ -60,8 +59,8 @@ AD_OWN2(min) AD_OWN2(max)
 #undef AD_OWN2
 
     /// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
-    template <class A, class B>
-    std::common_type_t<A, B> select(bool condition, const A& a, const B& b) {
+    template <std::same_as<bool> C, class A, class B>
+    std::common_type_t<A, B> select(C condition, const A& a, const B& b) {
   return condition ? a : b;
 }
 
@@ -80,12 +79,6 @@ auto value_under(const T& x) {
 template <Plain T>
 T detach(const T& x) {
   return x;
-}
-
-/// A number with derivatives prints as its value.
-template <class C, class X>
-requires(!Plain<X>) auto operator<<(std::basic_ostream<C>& out, const X& x) -> decltype(out << value(x)) {
-  return out << value(x);
 }
 
 /// Zero, and constantly so: its derivatives vanish too. A number with derivatives answers by a member vanishes().

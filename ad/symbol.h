@@ -440,6 +440,7 @@ struct Piece {
   std::string text;
   Level level;
   bool open = level == Level::function;  // ends in what a next factor would seem to belong to: \sin x
+  bool call = false;                     // ends in what parentheses behind it would seem to call: loss, \psi_1
   bool negative() const { return text.starts_with('-'); }
 };
 
@@ -516,15 +517,17 @@ inline std::string latex_name(const std::string& name) {
   const std::size_t end = std::min(name.size(), name.find_first_of("_[0123456789"));
   std::string base = name.substr(0, end), indices, word;
   bool fits = !base.empty() && std::all_of(base.begin(), base.end(), is_letter);
-  bool wanted = false, marked = false;  // an index has to follow; it is marked by _ or [ and may have signs
+  bool wanted = false, marked = false, closed = false;  // an index has to follow; may have signs, as after _; has ended
   char closing = '\0';
   for (std::size_t i = end; i < name.size() && fits; ++i) {
     const char c = name[i], next = i + 1 < name.size() ? name[i + 1] : '\0';
+    if (closed && c != '_' && c != '[') return latex_text(name);  // w[mu]x
     if (is_letter(c)) {
       word += c;
       wanted = false;
       continue;
     }
+    closed = false;
     indices += latex_word(std::exchange(word, ""));
     if (c == '_' || c == '[' || c == ',') {
       const bool brace = c == '_' && next == '{';
@@ -536,6 +539,7 @@ inline std::string latex_name(const std::string& name) {
     } else if (closing && c == closing) {
       fits = !wanted;
       closing = '\0';
+      closed = true;
     } else {
       fits = std::isdigit(static_cast<unsigned char>(c)) || c == '.' || (marked && (c == '+' || c == '-'));
       indices += c;
@@ -553,6 +557,7 @@ inline std::string latex_name(const std::string& name) {
 inline std::string latex_function(Op op, std::string_view name) {
   switch (op) {
     case Op::sin: case Op::cos: case Op::tan: case Op::sinh: case Op::cosh: case Op::tanh: case Op::min: case Op::max:
+    case Op::exp:
       return "\\" + std::string(name);
     case Op::asin: return "\\arcsin";
     case Op::acos: return "\\arccos";
@@ -585,7 +590,7 @@ inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
     case Op::copy: return a[0];
     case Op::sqrt: return {"\\sqrt{" + x + "}", Level::power};
     case Op::cbrt: return {"\\sqrt[3]{" + x + "}", Level::power};
-    case Op::exp: return {"e^{" + x + "}", Level::power};
+    case Op::exp: if (style == Style::latex_by_elements) break; return {"e^{" + x + "}", Level::power};
     case Op::exp2: return {"2^{" + x + "}", Level::power};
     case Op::abs: return {"\\left|" + x + "\\right|", Level::atom};
     case Op::floor: return {"\\left\\lfloor " + x + "\\right\\rfloor", Level::atom};
@@ -604,13 +609,12 @@ inline Piece write_function(const Node& n, std::vector<Piece> a, Style style) {
 }
 
 /// Whether `left right` in LaTeX would read as something else than their product.
-inline bool needs_dot(const std::string& left, bool open, const std::string& right) {
+inline bool needs_dot(const std::string& left, bool open, bool call, const std::string& right) {
   const auto is_digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
   const std::size_t first = right.starts_with("\\frac{") ? 6 : 0;
   if (open || is_digit(right[first]) || right.starts_with("\\text{")) return true;  // \sin x y, 2 3, 2 \frac{1}{3}
   if (right.starts_with("\\mathrm{")) return left.ends_with('}');                   // two words would be one
-  const auto ends_in = [&](const char* function) { return left.ends_with(function); };
-  return right.starts_with("\\left(") && (ends_in("\\sigma") || ends_in("\\psi") || ends_in("\\Gamma"));
+  return call && right.starts_with("\\left(");
 }
 
 inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
@@ -628,8 +632,10 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
     case Node::number: return number_piece(n.value, style);
     case Node::name: {
       std::string name = plain ? n.text : latex_name(n.text);
-      const bool text = !plain && name.starts_with("\\text{");  // perhaps with signs in it
-      return {std::move(name), text ? Level::function : Level::atom};
+      const auto begins = [&](const char* with) { return !plain && name.starts_with(with); };
+      const bool text = begins("\\text{");  // perhaps with signs in it
+      const bool call = begins("\\mathrm{") || begins("\\sigma") || begins("\\psi") || begins("\\Gamma");
+      return {std::move(name), text ? Level::function : Level::atom, text, call};
     }
     case Node::less: return infix(" < ", " < ", Level::compare);
     case Node::greater: return infix(" > ", " > ", Level::compare);
@@ -663,15 +669,18 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
       return {std::move(left) + (minus ? " - " : " + ") + need(1, minus ? Level::prefix : Level::sum), Level::sum};
     }
     case Op::neg:
-      if (a[0].negative() && a[0].level > Level::sum) return {a[0].text.substr(1), Level::product, a[0].open};
-      return {"-" + need(0, Level::product), Level::prefix, a[0].open};
+      if (a[0].negative() && a[0].level > Level::sum) return {a[0].text.substr(1), Level::product, a[0].open, a[0].call};
+      return {"-" + need(0, Level::product), Level::prefix, a[0].open, a[0].call};
     case Op::mul: {
-      if (n.args[0] == n.args[1]) return {need(0, Level::atom) + (plain ? "^2" : "^{2}"), Level::power};
+      const bool matrices = style == Style::latex_by_elements;
+      if (n.args[0] == n.args[1])
+        return {need(0, Level::atom) + (plain ? "^2" : matrices ? "^{\\odot 2}" : "^{2}"), Level::power};
       const bool open = a[1].open && !a[1].negative();  // else it stands in parentheses
       std::string left = need(0, Level::prefix, true), right = need(1, Level::product);
-      const bool by_elements = style == Style::latex_by_elements && n.args[0]->kind != Node::number;
-      const char* times = by_elements ? " \\odot " : needs_dot(left, a[0].open, right) ? " \\cdot " : " ";
-      return {std::move(left) + (plain ? "*" : times) + right, Level::product, open};
+      const char* times = matrices && n.args[0]->kind != Node::number   ? " \\odot "
+                          : needs_dot(left, a[0].open, a[0].call, right) ? " \\cdot "
+                                                                         : " ";
+      return {std::move(left) + (plain ? "*" : times) + right, Level::product, open, a[1].call};
     }
     case Op::div: {
       if (plain) {

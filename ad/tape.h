@@ -1,6 +1,7 @@
 // The tape: records every operation as it happens, and is swept down for adjoints or up for tangents.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdio>
@@ -223,7 +224,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(outputs)"));
     zero(store_.adjoint);
     for (const auto& [y, w] : outputs) store_.adjoint[y.id()] += w;
-    output_ = outputs.size() == 1 ? top : 0;
+    output_ = std::all_of(outputs.begin(), outputs.end(), [&](const auto& w) { return w.first.id() == top; }) ? top : 0;
     sweep_down(store_.adjoint.data(), top);
   }
   template <class Tag>
@@ -250,7 +251,7 @@ class TapeOf : private Cursor<T>, public Annotations {
     moved_ = 0;
     for (const auto& [x, speed] : direction) {
       store_.tangent[x.id()] += speed;
-      if (x.id() > inputs_ && is_result(x.id())) moved_ = x.id();
+      if (x.id() > inputs_ && !is_zero(speed) && is_result(x.id())) moved_ = x.id();
     }
     sweep_up(store_.tangent.data());
   }

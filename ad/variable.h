@@ -1,6 +1,8 @@
 // The number of reverse mode: it records on the active tape how it was computed. (Included by ad/tape.h.)
 #pragma once
 
+#include <iosfwd>
+
 #include "ad/tape.h"
 
 namespace ad {
@@ -292,6 +294,9 @@ class Variable {
   }
   friend auto value(const Variable& x) { return value_under(x.value_); }
   friend auto value(const Product& x) { return value_under(x.value()); }
+  /// Prints the value.
+  friend std::ostream& operator<<(std::ostream& out, const Variable& x) { return out << x.value_; }
+  friend std::ostream& operator<<(std::ostream& out, const Product& x) { return out << x.value(); }
 
 #define AD_COMPARE(op)                                                                           \
   friend bool operator op(const Variable& x, const Variable& z) { return x.value_ op z.value_; } \

@@ -1,4 +1,5 @@
 // Over exact rational numbers derivatives of rational functions are exact: every comparison here is ==.
+#include <Eigen/LU>
 #include <boost/test/unit_test.hpp>
 
 #include "ad/check.h"
@@ -188,6 +189,19 @@ BOOST_AUTO_TEST_CASE(matrices) {
   for (int i = 0; i < 2; ++i)
     for (int j = 0; j < 3; ++j)
       BOOST_TEST((got(i, j) == 2 * (w(i, 0) * x[0] + w(i, 1) * x[1] + w(i, 2) * x[2]) * x[j]));
+}
+
+BOOST_AUTO_TEST_CASE(decompositions) {  // d det A = det A tr(A^-1 dA)
+  using Q = tests::Fraction;
+  tests::Fractions fractions;
+  const ad::MatrixX<Q> a = fractions.matrix(5, 5), da = fractions.matrix(5, 5), inverse = a.partialPivLu().inverse();
+  ad::MatrixX<Dual<Q>> moving = ad::cast<Dual<Q>>(a);
+  for (Eigen::Index i = 0; i < a.size(); ++i) moving.data()[i].tangent = da.data()[i];
+  const Dual<Q> det = moving.determinant();
+  BOOST_TEST((det.value == a.partialPivLu().determinant() && det.tangent == det.value * (inverse * da).trace()));
+  const ad::MatrixX<Dual<Q>> moved = moving.partialPivLu().solve(ad::cast<Dual<Q>>(da));
+  const ad::MatrixX<Q> expected = -inverse * da * inverse * da;
+  for (Eigen::Index i = 0; i < a.size(); ++i) BOOST_TEST((moved.data()[i].tangent == expected.data()[i]));
 }
 
 BOOST_AUTO_TEST_CASE(custom_functions) {

@@ -388,6 +388,9 @@ BOOST_AUTO_TEST_CASE(what_stands_side_by_side_in_latex_is_a_product_and_nothing_
       {rate * time, "\\mathrm{rate} \\cdot \\mathrm{time}"},
       {2 * rate * a, "2 \\mathrm{rate} a"},
       {2 * Symbol("3x"), "2 \\cdot \\text{3x}"},
+      {Symbol("loss") * (x + y), "\\mathrm{loss} \\cdot \\left(x + y\\right)"},
+      {-(Symbol("loss") * (x + y)), "-\\mathrm{loss} \\cdot \\left(x + y\\right)"},
+      {x * Symbol("psi_1") * (x + y), "x \\psi_{1} \\cdot \\left(x + y\\right)"},
       {Symbol("x'") * y, "\\text{x'} \\cdot y"},
       {pow(Symbol("x-1"), 2), "\\left(\\text{x-1}\\right)^{2}"},
       {sin(Symbol("x-1")), "\\sin\\left(\\text{x-1}\\right)"},
@@ -410,6 +413,9 @@ BOOST_AUTO_TEST_CASE(every_name_has_latex_that_compiles_and_shows_it) {
       {"v1..v9", "v_{1..v9}"},
       {"rate", "\\mathrm{rate}"},
       // any other
+      {"w[mu]x", "\\text{w[mu]x}"},
+      {"x_{1}2", "\\text{x\\_\\{1\\}2}"},
+      {"x_{1}[2]", "x_{1, 2}"},
       {"50%", "\\text{50\\%}"},
       {"a&b", "\\text{a\\&b}"},
       {"a#", "\\text{a\\#}"},
@@ -494,6 +500,10 @@ BOOST_AUTO_TEST_CASE(a_program_cannot_branch_on_a_symbol) {
   BOOST_TEST(f.evaluate<double>({{"x", 1}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 10);
   BOOST_TEST(f.evaluate<double>({{"x", 2}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 20);
   BOOST_TEST(f.evaluate<double>({{"x", 3}, {"y", 2}, {"a", 10}, {"b", 20}, {"c", 30}}) == 30);
+  BOOST_TEST(select(x > 0, x, 0).plain() == "select(x > 0, x, 0)");
+  const ad::Dual<Symbol> moving(x, a);
+  BOOST_TEST(select(moving > 0, moving * moving, 1.).tangent.plain() ==
+             select(x > 0, (moving * moving).tangent, 0).plain());
   BOOST_TEST(ad::apply(ad::Op::detach, x).evaluate<double>({{"x", 2}}) == 2);
   BOOST_TEST(ad::derivative([](const auto& s) { return relu(s) * s; }, x).evaluate<double>({{"x", 2}}) == 4);
   BOOST_CHECK_EXCEPTION((x + a).evaluate<double>({{"x", 1}}), std::invalid_argument,

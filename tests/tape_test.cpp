@@ -955,6 +955,10 @@ BOOST_AUTO_TEST_CASE(numbers_with_derivatives_print_as_their_value) {
   std::ostringstream out;
   out << x << ' ' << x * x << ' ' << Var(3) << ' ' << Dual<>(4.5, 1) << ' ' << nested;
   BOOST_TEST(out.str() == "1.5 2.25 3 4.5 2.5");
+  using namespace ad;  // what else is printed stays what it was
+  out.str("");
+  out << "y = " << std::hex << 255;
+  BOOST_TEST(out.str() == "y = ff");
   BOOST_TEST(tape.length() == 1U);  // what is only printed is not recorded
 }
 

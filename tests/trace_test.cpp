@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(rows_of_matrices_say_in_latex_what_they_say_in_the_terminal
       {"W_rec*x - W_rec^T*x  3 x 1", "$W_{\\mathrm{rec}} x - W_{\\mathrm{rec}}^{T} x \\quad 3 \\times 1$"},
       {"W_rec += g*x^T - x*g^T", "$\\bar{W_{\\mathrm{rec}}} \\mathrel{+}= g x^{T} - x g^{T}$"},
       {"h = tanh(" + run + ")  3 x 1", "$h = \\tanh " + in_latex + " \\quad 3 \\times 1$"},
-      {run + " += g*(1 - h^2)", "$\\bar{" + in_latex + "} \\mathrel{+}= g \\odot \\left(1 - h^{2}\\right)$"},
+      {run + " += g*(1 - h^2)", "$\\bar{" + in_latex + "} \\mathrel{+}= g \\odot \\left(1 - h^{\\odot 2}\\right)$"},
       {"h * x  3 x 1", "$h \\odot x \\quad 3 \\times 1$"},
       {"h += g*x", "$\\bar{h} \\mathrel{+}= g \\odot x$"},
   };
@@ -494,6 +494,13 @@ BOOST_AUTO_TEST_CASE(names_and_norms_do_not_break_a_markdown_table) {
 }
 
 BOOST_AUTO_TEST_CASE(numbers_in_latex_are_no_sums) {
+  {
+    ad::TapeOf<ad::Dual<>> tape;
+    const auto x = tape.input(ad::Dual<>(2, 1), "x");
+    const ad::Variable<ad::Dual<>> y = x * -2.5e-9;
+    BOOST_TEST(ad::latex(ad::trace(tape, y)).find("$-2.5 \\cdot 10^{-9} x$") != std::string::npos,
+               ad::latex(ad::trace(tape, y)));
+  }
   Tape tape;
   const Var x = tape.input(2e-8, "x");
   const Var y = log(x * 0.0);

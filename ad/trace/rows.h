@@ -125,8 +125,8 @@ class Reader {
   }
   Symbol symbol(const Entry<T>& e, bool second) const { return symbol(second ? e.b : e.a, operand_value(e, second)); }
   Symbol symbol(Id i, const T& plain) const {
-    if constexpr (std::is_convertible_v<T, double>)
-      if (i == 0) return static_cast<double>(plain);
+    if constexpr (requires { static_cast<double>(value_under(plain)); })
+      if (i == 0) return static_cast<double>(value_under(plain));
     if constexpr (std::is_same_v<T, Symbol>)
       if (i == 0) return plain;
     return Symbol(operand(i, plain, true));
