@@ -669,7 +669,8 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
       return {std::move(left) + (minus ? " - " : " + ") + need(1, minus ? Level::prefix : Level::sum), Level::sum};
     }
     case Op::neg:
-      if (a[0].negative() && a[0].level > Level::sum) return {a[0].text.substr(1), Level::product, a[0].open, a[0].call};
+      if (a[0].negative() && a[0].level > Level::sum)
+        return {a[0].text.substr(1), Level::product, a[0].open, a[0].call};
       return {"-" + need(0, Level::product), Level::prefix, a[0].open, a[0].call};
     case Op::mul: {
       const bool matrices = style == Style::latex_by_elements;
@@ -677,7 +678,7 @@ inline Piece write_node(const Node& n, std::vector<Piece> a, Style style) {
         return {need(0, Level::atom) + (plain ? "^2" : matrices ? "^{\\odot 2}" : "^{2}"), Level::power};
       const bool open = a[1].open && !a[1].negative();  // else it stands in parentheses
       std::string left = need(0, Level::prefix, true), right = need(1, Level::product);
-      const char* times = matrices && n.args[0]->kind != Node::number   ? " \\odot "
+      const char* times = matrices && n.args[0]->kind != Node::number    ? " \\odot "
                           : needs_dot(left, a[0].open, a[0].call, right) ? " \\cdot "
                                                                          : " ";
       return {std::move(left) + (plain ? "*" : times) + right, Level::product, open, a[1].call};
