@@ -57,6 +57,7 @@ class Tangents {
       r.add_flow(p, d);
     return r;
   }
+  [[gnu::always_inline]] friend Tangents flow_early(const T& p, const Tangents& d) { return flow(p, d); }
   [[gnu::always_inline]] friend Tangents flow(const T& p, const Tangents& d, const T& q, const Tangents& e) {
     Tangents r;
     if (simple(p * q)) [[likely]]  // then both are
@@ -72,11 +73,10 @@ class Tangents {
   }
 
  private:
-  // Neither zero nor infinite nor NaN: plain multiplication is already flow(). One comparison tells, of the bits without
-  // the sign: those of 0 are the least, 0 - 1 is above all, those of infinity and NaN are the greatest.
+  // Plain multiplication is then flow() already.
   [[gnu::always_inline]] static bool simple(const T& p) {
     if constexpr (std::is_same_v<T, double>)
-      return (std::bit_cast<std::uint64_t>(p) << 1) - 1 < 2 * std::bit_cast<std::uint64_t>(HUGE_VAL) - 1;
+      return nonzero_and_finite(p);
     else
       return false;
   }
@@ -100,13 +100,13 @@ template <class T = double, int N = 1, class Tag = void>
 struct Dual {
   using Tangent = std::conditional_t<N == 1, T, Tangents<T, N>>;
 
-  Tangent tangent{T(0)};  // first: then its blocks begin where a copy's pieces do
-  T value{0};
+  T value{0};  // first: an array of duals is then read from front to back, which caches expect
+  Tangent tangent{T(0)};
 
   Dual() = default;
   template <Passive<Dual, T> U>
   Dual(const U& v) : value(static_cast<T>(v)) {}
-  Dual(const T& v, const Tangent& d) : tangent(d), value(v) {}
+  Dual(const T& v, const Tangent& d) : value(v), tangent(d) {}
 
   /// The derivative in direction i.
   const T& derivative(int i = 0) const {
@@ -141,12 +141,12 @@ struct Dual {
   template <Passive<Dual, T> U>                                                                                       \
   friend Dual f(const Dual& x, const U& c) {                                                                          \
     const T z(c), y = row::name##_::value(x.value, z);                                                                \
-    return Dual(y, flow(row::name##_::dx(x.value, z, y), x.tangent));                                                 \
+    return Dual(y, flow_early(row::name##_::dx(x.value, z, y), x.tangent));                                           \
   }                                                                                                                   \
   template <Passive<Dual, T> U>                                                                                       \
   friend Dual f(const U& c, const Dual& z) {                                                                          \
     const T x(c), y = row::name##_::value(x, z.value);                                                                \
-    return Dual(y, flow(row::name##_::dz(x, z.value, y), z.tangent));                                                 \
+    return Dual(y, flow_early(row::name##_::dz(x, z.value, y), z.tangent));                                           \
   }
 #define AD_INFIX(name, symbol, ...)      \
   AD_CHAIN2(operator symbol, name)       \

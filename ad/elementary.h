@@ -1,6 +1,7 @@
 // Turns each row of the table of derivatives into a class with a value and its partials, for any kind of number.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -54,13 +55,14 @@ AD_OWN(sigmoid)
 AD_OWN(softplus)
 AD_OWN(relu)
 AD_OWN(sign)
-AD_OWN2(min) AD_OWN2(max)
+AD_OWN2(min)
+AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
-    /// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
-    template <std::same_as<bool> C, class A, class B>
-    std::common_type_t<A, B> select(C condition, const A& a, const B& b) {
+/// a where the condition holds, else b. Both are evaluated, so that formulas can take this branch too.
+template <std::same_as<bool> C, class A, class B>
+std::common_type_t<A, B> select(C condition, const A& a, const B& b) {
   return condition ? a : b;
 }
 
@@ -174,16 +176,22 @@ AD_OWN(sigmoid)
 AD_OWN(softplus)
 AD_OWN(relu)
 AD_OWN(sign)
-AD_OWN2(min) AD_OWN2(max)
+AD_OWN2(min)
+AD_OWN2(max)
 #undef AD_OWN
 #undef AD_OWN2
 
-    // --- how a partial and a derivative combine ----------------------------------------------------------------------------
+// --- how a partial and a derivative combine ----------------------------------------------------------------------------
 
-    /// partial * derivative, where exactly zero on either side means that nothing flows: 0 * infinity = 0. Forward and
-    /// reverse mode share this rule, so they agree at poles, and what does not depend on x never turns into NaN.
-    template <class T>
-    [[gnu::always_inline]] inline T flow(const T& partial, const T& derivative) {
+/// Of its bits without the sign those of 0 are the least, less one above all; those of infinity and NaN the greatest.
+[[gnu::always_inline]] inline bool nonzero_and_finite(double x) {
+  return (std::bit_cast<std::uint64_t>(x) << 1) - 1 < (std::uint64_t{0x7FF} << 53) - 1;
+}
+
+/// partial * derivative, where exactly zero on either side means that nothing flows: 0 * infinity = 0. Forward and
+/// reverse mode share this rule, so they agree at poles, and what does not depend on x never turns into NaN.
+template <class T>
+[[gnu::always_inline]] inline T flow(const T& partial, const T& derivative) {
   if constexpr (std::is_floating_point_v<T>) {
     const T product = partial * derivative;
     if (product == product) [[likely]]
@@ -192,24 +200,29 @@ AD_OWN2(min) AD_OWN2(max)
   return is_zero(partial) || is_zero(derivative) ? T(0) : T(partial * derivative);
 }
 
-/// The same number, which a compiler now takes for another.
+/// flow(partial, derivative) of a partial that is known early, as beside a constant: nothing waits for this test.
 template <class T>
-[[gnu::always_inline]] inline T another(T x) {
-  asm("" : "+m"(x));
-  return x;
+[[gnu::always_inline]] inline T flow_early(const T& partial, const T& derivative) {
+  if constexpr (std::is_same_v<T, double>)
+    if (nonzero_and_finite(partial)) [[likely]]
+      return partial * derivative;
+  return is_zero(partial) || is_zero(derivative) ? T(0) : T(partial * derivative);
 }
 
-/// flow(p, d) + flow(q, e) with one test for both, and none where p and q are known, as in a sum.
+/// flow(p, d) + flow(q, e) with one test for both, and none where p and q are known, as in a sum. One expression, that a
+/// compiler can turn into vector code without a branch.
 template <class T>
 [[gnu::always_inline]] inline T flow(const T& p, const T& d, const T& q, const T& e) {
   if constexpr (std::is_floating_point_v<T>) {
+    const auto careful = [](T partial, T derivative) {
+      return ((partial != 0) & (derivative != 0)) ? partial * derivative : T(0);
+    };
     const T sum = p * d + q * e, scale = p * q;
-    if ((__builtin_constant_p(scale) && scale != 0 && scale - scale == 0) || sum == sum) [[likely]]
-      return sum;
-    // products of their own: with a second use, those above could not become one multiply-add
-    return flow(another(p), d) + flow(another(q), e);
+    if (__builtin_constant_p(scale) && scale != 0 && scale - scale == 0) return sum;
+    return sum == sum ? sum : careful(p, d) + careful(q, e);
+  } else {
+    return flow(p, d) + flow(q, e);
   }
-  return flow(p, d) + flow(q, e);
 }
 
 }  // namespace ad

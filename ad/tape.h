@@ -586,11 +586,6 @@ class TapeOf : private Cursor<T>, public Annotations {
     if (c) adjoint[c] += g;
   }
 
-  /// One comparison for both: less one, the bits of 0, infinity and NaN are the largest once the sign is shifted out.
-  static bool nonzero_and_finite(double g) {
-    return (std::bit_cast<std::uint64_t>(g) << 1) - 1 < (std::uint64_t{0x7FF} << 53) - 1;
-  }
-
   [[gnu::always_inline]] static Id range(Id i, std::size_t size, const char* what) {
     if (i == 0 || i >= size) [[unlikely]]
       no_such(i, size, what);

@@ -148,6 +148,39 @@ BOOST_AUTO_TEST_CASE(no_nan_where_the_derivative_is_finite) {
   BOOST_TEST((r.derivative(0) == 0 && r.derivative(1) == inf && r.derivative(2) == 0));
 }
 
+/// Zero times infinity or NaN is zero, in every product of a loop that a compiler may turn into vector code.
+BOOST_AUTO_TEST_CASE(nothing_flows_through_zero_in_a_loop_of_products) {
+  const double special[] = {0, -0., 1.5, -2, inf, -inf, std::nan("")};
+  std::vector<Dual<>> x, z, products, sums, scaled;
+  std::vector<double> c;
+  for (double xv : special)
+    for (double xt : special)
+      for (double zv : special)
+        for (double zt : special) {
+          x.emplace_back(xv, xt);
+          z.emplace_back(zv, zt);
+          c.push_back(zv);
+        }
+  products.resize(x.size());
+  sums.resize(x.size());
+  scaled.resize(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) products[i] = x[i] * z[i];
+  for (std::size_t i = 0; i < x.size(); ++i) sums[i] = x[i] + z[i];
+  for (std::size_t i = 0; i < x.size(); ++i) scaled[i] = c[i] * x[i];
+
+  const auto term = [](double p, double d) { return p == 0 || d == 0 ? 0 : p * d; };
+  const auto check = [&](std::size_t i, const char* what, double got, double expected) {
+    BOOST_TEST((got == expected || (std::isnan(got) && std::isnan(expected))),
+               x[i].value << " + " << x[i].tangent << "e " << what << " " << z[i].value << " + " << z[i].tangent
+                          << "e: the derivative is " << got << ", not " << expected);
+  };
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    check(i, "*", products[i].tangent, term(z[i].value, x[i].tangent) + term(x[i].value, z[i].tangent));
+    check(i, "+", sums[i].tangent, x[i].tangent + z[i].tangent);
+    check(i, "* with the constant", scaled[i].tangent, term(c[i], x[i].tangent));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(compound_assignment_and_mixed_arithmetic) {
   Dual<> x(3, 1);
   x += 2, x *= 2., x -= Dual<>(1, 10), x /= 3;  // ((x + 2) 2 - c) / 3

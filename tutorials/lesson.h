@@ -54,9 +54,9 @@ bool add_lesson(Lesson lesson);
 
 // ---- values as text and as numbers --------------------------------------------------------------------------------
 
+// clang-format off
 template <class T>
 concept Dense = requires { typename T::PlainObject; };  // Eigen matrices, arrays, their blocks and expressions
-// clang-format off
 template <class T>
 concept Wrapped = requires(const T& x) { x.value(); };  // a Var: its number is x.value()
 template <class T>

@@ -224,7 +224,8 @@ class Reader {
   void read_state(const Json& given, std::map<std::string, MatrixX<double>>& state) const {
     if (!given.is_object()) fail("state must be an object, not {}", what(given));
     for (const auto& [key, j] : given.items()) {
-      if (!states.count(key)) fail("state has an unknown field \"{}\"; the fields are {}", key, fmt::join(states, ", "));
+      if (!states.count(key))
+        fail("state has an unknown field \"{}\"; the fields are {}", key, fmt::join(states, ", "));
       const std::string at = "state." + key;
       if (j.is_number())
         state[key] = MatrixX<double>::Constant(1, 1, j.get<double>());

@@ -23,8 +23,8 @@ struct NetworkFile {
   std::string name;  // for messages
   rnn::Network<double> network;
   rnn::Sequence<double> sequence;
-  rnn::Options options;               // of a rule, with its draws and where it starts
-  GivenGradient gradient;             // the last three are what `unroll verify` checks
+  rnn::Options options;    // of a rule, with its draws and where it starts
+  GivenGradient gradient;  // the last three are what `unroll verify` checks
   std::vector<GivenGradient> per_step;
   std::optional<rnn::MatrixX<double>> delta;  // d x T
 };
