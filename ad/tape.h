@@ -395,6 +395,10 @@ class TapeOf : private Cursor<T>, public Annotations {
       refuse(generation_of(x.key_) == 0, x.value_, what);
     return id_of(x.key_);
   }
+  template <class P, class V = typename P::Recorded>
+  Id check(const P& x, const char* what) const {
+    return check(V(x), what);
+  }
 
  private:
   struct Store {

@@ -424,6 +424,20 @@ BOOST_AUTO_TEST_CASE(a_tape_of_formulas_has_formulas_as_adjoints) {
   BOOST_TEST(product.rows.back().formula.latex() == "\\left(c + 1\\right) x_{2}");
 }
 
+BOOST_AUTO_TEST_CASE(a_product_that_has_not_been_recorded_is_recorded_first) {
+  Tape tape;
+  const Var x = tape.input(2, "x"), z = tape.input(3, "z");
+  const auto y = x * z;  // no entry as yet: it could still become part of a sum
+  tape.forward(x);
+  BOOST_TEST(ad::trace(tape, y).rows.back().operation == "x*z");
+  tape.reverse(y);
+  tape.forward(x);
+  BOOST_TEST(ad::trace(tape, y).closing == "pairing, sum of adjoint * tangent = 3.000000 at every cut  ok");
+  BOOST_TEST(ad::pairing(tape, y).ok);
+  BOOST_TEST(ad::adjoint_steps(tape, y).size() == 1u);
+  BOOST_TEST(tape.length() == 3u);  // recorded once
+}
+
 BOOST_AUTO_TEST_CASE(the_closing_line_does_not_judge_what_it_cannot) {
   const auto closing = [](const Tape& tape, const Var& y) { return ad::trace(tape, y).closing; };
   for (const bool matrices : {false, true}) {

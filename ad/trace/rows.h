@@ -519,6 +519,11 @@ Trace<T> trace(const TapeOf<T>& tape, const Variable<T, Tag>& y, const View& vie
   return t;
 }
 
+template <class T, class P, class V = typename P::Recorded>
+Trace<T> trace(const TapeOf<T>& tape, const P& y, const View& view = {}) {
+  return trace(tape, V(y), view);
+}
+
 // --- the reverse sweep, entry by entry -------------------------------------------------------------------------------
 
 /// The sweep at one entry: its adjoint is complete, and it hands it on.
@@ -566,6 +571,10 @@ std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const Variable<
   }
   if (!steps.empty()) steps.back().so_far.assign(adjoint.begin(), adjoint.begin() + top + 1);  // with what was gathered
   return steps;
+}
+template <class T, class P, class V = typename P::Recorded>
+std::vector<AdjointStep<T>> adjoint_steps(const TapeOf<T>& tape, const P& y, const View& view = {}) {
+  return adjoint_steps(tape, V(y), view);
 }
 
 /// What variable `id` has still to receive after step k: who will hand it, and how much.
