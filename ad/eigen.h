@@ -120,8 +120,7 @@ auto evaluated(const X& x) {
 template <class Tag, class T, class M>
 auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
   using Plain = detail::Like<M, T>;
-  std::conditional_t<Plain::IsVectorAtCompileTime, const Eigen::Ref<const Plain>, const Plain> values(
-      m.template cast<T>());
+  const Plain values = m.template cast<T>();  // a copy: m may look into the tape, whose memory moves
   detail::Like<M, Variable<T, Tag>> x;
   x.resize(m.rows(), m.cols());
   tape.input(values.data(), static_cast<std::size_t>(values.size()), x.data());

@@ -410,6 +410,7 @@ template <Recorded X>
 [[gnu::always_inline]] inline auto operator*(const X& x, double s) {
   return s * x;
 }
+/// (1/s) x: of s below 6e-309 the reciprocal is infinite.
 template <Recorded X>
 [[gnu::always_inline]] inline auto operator/(const X& x, double s) {
   return (1 / s) * x;
@@ -494,7 +495,8 @@ Var squared_distance(const X& from, const Z& to, double s = 1) {
   detail::same_shape("squared distance", x, z);
   return detail::record_number<detail::SquaredDistance>(s, x, z);
 }
-/// log sum exp of each column, a row; stable for any size of x.
+/// log sum exp of each column, a row; stable for any size of x. Where all of a column is -infinity, or some of it
+/// infinity, its derivative is shared by the largest.
 template <std::convertible_to<VarMatrix> X>
 VarMatrix log_sum_exp(const X& of) {
   const VarMatrix x = of;
@@ -508,7 +510,8 @@ Var softmax_cross_entropy(const V& of, const Y& wanted) {
   detail::same_shape("softmax_cross_entropy", v, target);
   const VarMatrix weight = target.is_plain() ? VarMatrix(target.values().colwise().sum())
                                              : VarMatrix(Eigen::RowVectorXd::Ones(v.rows()) * target);
-  return log_sum_exp(v).dot(weight) - v.dot(target);
+  const auto expected = [](VarMatrix p, VarMatrix x) { return detail::record_number<detail::Expectation>(1, p, x); };
+  return expected(weight, log_sum_exp(v)) - expected(target, v);
 }
 
 // --- matrices of matrices ------------------------------------------------------------------------------------------------
@@ -565,8 +568,9 @@ inline VarMatrix horizontal(VarMatrix x, VarMatrix z) {
 /// An independent matrix or vector of variables on this tape. Elements are named "name[i,j]".
 template <PlainMatrix D>
 VarMatrix input(Matrices::Tape& t, const D& m, const std::string& name = {}) {
-  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Input>::rule, m.rows(), m.cols());
-  Matrices::values(t, b) = m.matrix();
+  const auto& numbers = m.eval();  // now: m may look into the tape, whose memory moves
+  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Input>::rule, numbers.rows(), numbers.cols());
+  Matrices::values(t, b) = numbers.matrix();
   if (!name.empty()) Matrices::name(t, b, name);
   return {t, b};
 }

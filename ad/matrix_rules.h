@@ -35,6 +35,25 @@ void add_dots(Columns& dy, double s, const double* x, const auto& dx) {
   for (Index k = 0; k < dx.cols(); ++k) dy(0, k) += s * kernels::dot(x, column(dx, k), dx.rows());
 }
 
+/// a += s x by flow(): s may be infinite where elements of x are zero.
+inline void add_flows(double* a, double s, const double* x, Index n) {
+  if (nonzero_and_finite(s)) [[likely]]
+    return kernels::add(a, s, x, n);
+  for (Index i = 0; i < n; ++i) a[i] += flow(s, x[i]);
+}
+inline double sum_of_flows(const double* x, const double* z, Index n) {
+  double sum = 0;
+  for (Index i = 0; i < n; ++i) sum += flow(x[i], z[i]);
+  return sum;
+}
+/// dy += s x . dx by flow(), in each direction
+void add_flow_dots(Columns& dy, double s, const double* x, const auto& dx) {
+  const Eigen::VectorXd before = dy.row(0);
+  add_dots(dy, s, x, dx);
+  for (Index k = 0; k < dy.cols(); ++k)
+    if (std::isnan(dy(0, k))) dy(0, k) = before[k] + flow(s, sum_of_flows(x, column(dx, k), dx.rows()));
+}
+
 bool any(const auto& d) {
   for (Index k = 0; k < d.cols(); ++k)
     for (Index i = 0; i < d.rows(); ++i)
@@ -134,6 +153,7 @@ struct Linear {
       add_outer(adjoint + W.first(), W, left, right, c.cols());
   }
   static void pull_summand(const BlockOperand& z, const double* g, Index rows, Index cols, double* a) {
+    if (z.s == 0) return;  // 0 * infinity = 0
     if (z.cols() == cols) return kernels::add(a, z.s, g, rows * cols);
     for (Index j = 0; j < cols; ++j) kernels::add(a, z.s, g + j * rows, rows);
   }
@@ -141,7 +161,8 @@ struct Linear {
   /// First what moves as a whole through large products, then the rest.
   static void push_all(const auto& c, const Panel<double>& d, auto& dy, bool& set) {
     const auto of = [&](Id k) {
-      return c.q[k].plain() ? Moves{.at_all = false} : moves(c.t, d, c.q[k].first(), c.size(k), false);
+      const bool stays = c.q[k].plain() || (!in_product(c, k) && c.q[k].s == 0);  // 0 * infinity = 0
+      return stays ? Moves{.at_all = false} : moves(c.t, d, c.q[k].first(), c.size(k), false);
     };
     if (set && c.b.extra == 0 && c.b.operands == 2) {  // s dx + t dz in one pass
       const Moves dx = of(0), dz = of(1);
@@ -379,22 +400,32 @@ struct Dot {  // y = s x . z,  dx += s g z,  dz += s g x
   static constexpr const char* name = "dot";
   static void value(const auto& c) { *c.y() = c.q->s * kernels::dot(c.x(0), c.x(1), c.size(0)); }
   static void pull(const auto& c, Index k, const double* g, double* a) {
-    kernels::add(a, c.q->s * *g, c.x(1 - k), c.size(k));
+    add_flows(a, c.q->s * *g, c.x(1 - k), c.size(k));
   }
-  static void push(const auto& c, Index k, const auto& dx, auto& dy) { add_dots(dy, c.q->s, c.x(1 - k), dx); }
+  static void push(const auto& c, Index k, const auto& dx, auto& dy) { add_flow_dots(dy, c.q->s, c.x(1 - k), dx); }
+};
+
+struct Expectation : Dot {  // y = s p . x, where what has no weight does not count: 0 * -infinity = 0
+  static void value(const auto& c) {
+    Dot::value(c);
+    if (std::isnan(*c.y())) *c.y() = c.q->s * sum_of_flows(c.x(0), c.x(1), c.size(0));
+  }
 };
 
 struct SquaredDistance {  // y = s |x - z|^2,  dx += 2 s g (x - z),  dz += 2 s g (z - x)
   static constexpr const char* name = "squared_distance";
   static void value(const auto& c) { *c.y() = c.q->s * kernels::squared_distance(c.x(0), c.x(1), c.size(0)); }
   static void pull(const auto& c, Index k, const double* g, double* a) {
-    kernels::add_difference(a, 2 * c.q->s * *g, c.x(k), c.x(1 - k), c.size(k));
+    const double s = 2 * c.q->s * *g, *x = c.x(k), *z = c.x(1 - k);
+    if (nonzero_and_finite(s)) [[likely]]
+      return kernels::add_difference(a, s, x, z, c.size(k));
+    for (Index i = 0; i < c.size(k); ++i) a[i] += flow(s, x[i] - z[i]);
   }
   static void push(const auto& c, Index k, const auto& dx, auto& dy) {
     static thread_local Array<double> difference;
     difference.resize(static_cast<std::size_t>(c.size(k)));
     for (Index i = 0; i < c.size(k); ++i) difference[static_cast<std::size_t>(i)] = c.x(k)[i] - c.x(1 - k)[i];
-    add_dots(dy, 2 * c.q->s, difference.data(), dx);
+    add_flow_dots(dy, 2 * c.q->s, difference.data(), dx);
   }
 };
 
@@ -408,19 +439,25 @@ struct LogSumExp {
     for (Index j = 0, n = c.q->rows(); j < c.cols(); ++j) {
       const double *x = c.x(0) + j * n, largest = *std::max_element(x, x + n);
       double* const p = softmax(c, j);
-      kernels::exp(x, largest, p, n);
+      const bool plain = std::isfinite(largest) || std::any_of(x, x + n, [](double x_i) { return std::isnan(x_i); });
+      if (plain)
+        kernels::exp(x, largest, p, n);
+      else
+        std::transform(x, x + n, p, [&](double x_i) { return x_i == largest ? 1.0 : 0.0; });
       const double sum = kernels::sum(p, n);
       kernels::set(p, 1 / sum, p, n);
-      const bool plain = std::isfinite(largest) || std::any_of(x, x + n, [](double x_i) { return std::isnan(x_i); });
       c.y()[j] = plain ? largest + std::log(sum) : largest;
     }
   }
   static void pull(const auto& c, Index, const double* g, double* a) {
-    for (Index j = 0, n = c.q->rows(); j < c.cols(); ++j) kernels::add(a + j * n, g[j], softmax(c, j), n);
+    for (Index j = 0, n = c.q->rows(); j < c.cols(); ++j) add_flows(a + j * n, g[j], softmax(c, j), n);
   }
   static void push(const auto& c, Index, const auto& dx, auto& dy) {
     for (Index d = 0, n = c.q->rows(); d < dy.cols(); ++d)
-      for (Index j = 0; j < c.cols(); ++j) dy(j, d) += kernels::dot(softmax(c, j), column(dx, d) + j * n, n);
+      for (Index j = 0; j < c.cols(); ++j) {
+        const double *const p = softmax(c, j), *const dx_j = column(dx, d) + j * n, dot = kernels::dot(p, dx_j, n);
+        dy(j, d) += std::isnan(dot) ? sum_of_flows(p, dx_j, n) : dot;
+      }
   }
 };
 

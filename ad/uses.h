@@ -104,7 +104,8 @@ class Uses : public ad::Waiting<T> {
     [[gnu::noinline]] void take_many(T s, const T* g, const T* x, Index n) {
       for (; n-- > 0; g += rows(), x += cols()) {
         if (waiting == narrow) multiply();
-        terms[static_cast<std::size_t>(waiting++)] = {s == 1 ? g : kept(G, rows(), s, g), x};
+        const T* const left = s == 1 ? g : kept(G, rows(), s, g);  // before waiting++: g++ 12 has that done too early
+        terms[static_cast<std::size_t>(waiting++)] = {left, x};
       }
     }
     /// s x in the place among `all` that belongs to the next term.

@@ -167,8 +167,12 @@ class Variable {
   template <bool minus>
   [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                         const char* file, unsigned line) {
-    if (!minus && generation_of(wk) == 0 && is_zero(w))  // the first term of a sum
-      return chain<row::mul_>(Variable(x, xk), Variable(z, zk), {file, line});
+    if (!minus && generation_of(wk) == 0 && is_zero(w)) {  // the first term of a sum: 0 + x * z, where 0 + -0 is 0
+      T y = row::mul_::value(x, z);
+      if constexpr (std::is_floating_point_v<T>) y += w;
+      return record(Op::mul, y, Variable(x, xk), row::mul_::dx(x, z, y), {file, line}, Variable(z, zk),
+                    row::mul_::dz(x, z, y));
+    }
     Cursor<T>& t = tape();
     if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() ||
         !t.tape->has_addend_room()) [[unlikely]]

@@ -175,6 +175,88 @@ BOOST_AUTO_TEST_CASE(log_sum_exp_of_infinities) {
   }
 }
 
+/// y, and its derivatives by both sweeps.
+template <class F>
+void judge_at_pole(const std::string& what, F f, const Matrix& X, double value, const Matrix& expected) {
+  BOOST_TEST_CONTEXT(what) {
+    Tape tape;
+    const VarMatrix x = ad::input(tape, X);
+    const Var y = f(x);
+    BOOST_TEST((y.value() == value || std::abs(y.value() - value) < 1e-15));
+    tape.reverse(y);
+    const Matrix adjoints = ad::adjoint(tape, x);
+    for (Index j = 0; j < X.cols(); ++j)
+      for (Index i = 0; i < X.rows(); ++i) {
+        tape.forward(x(i, j));
+        for (const double derivative : {adjoints(i, j), tape.tangent(y)})
+          BOOST_TEST((derivative == expected(i, j) || std::abs(derivative - expected(i, j)) < 1e-15),
+                     "dy/dx" << i << j << " = " << derivative << ", not " << expected(i, j));
+      }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(zero_times_infinity_is_zero_as_for_single_numbers) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const Eigen::Vector2d zeros(0, 0), ones(1, 1), half(0.5, 0.5);
+  judge_at_pole(
+      "norm", [](auto& x) { return sqrt(x.squaredNorm()); }, zeros, 0, zeros);
+  judge_at_pole(
+      "distance", [&](auto& x) { return sqrt(ad::squared_distance(x, VarMatrix(ones))); }, ones, 0, zeros);
+  judge_at_pole(
+      "distance from an input", [&](auto& x) { return sqrt(ad::squared_distance(VarMatrix(ones), x, 2)); }, ones, 0,
+      zeros);
+  judge_at_pole(
+      "masked dot", [](auto& x) { return sqrt(x.dot(VarMatrix(Eigen::Vector2d(0, 1)))); }, Eigen::Vector2d(1, 0), 0,
+      Eigen::Vector2d(0, inf));
+  judge_at_pole(
+      "root of 0 x", [](auto& x) { return sqrt(VarMatrix(0.0 * x)).sum(); }, ones, 0, zeros);
+  judge_at_pole(
+      "root of 0 x in a sum", [](auto& x) { return sqrt(VarMatrix(0.0 * x + 0.0 * x)).sum(); }, ones, 0, zeros);
+  judge_at_pole(
+      "0 roots", [](auto& x) { return VarMatrix(0.0 * sqrt(x)).sum(); }, Eigen::Vector2d(0, 1), 0, zeros);
+  judge_at_pole(
+      "x^(3/2)", [](auto& x) { return x.dot(sqrt(x)); }, Eigen::Vector2d(0, 4), 8, Eigen::Vector2d(0, 3));
+  judge_at_pole(
+      "roots' distance", [](auto& x) { return ad::squared_distance(sqrt(x), VarMatrix(Eigen::Vector2d(0, 1)), 0.5); },
+      Eigen::Vector2d(0, 4), 0.5, Eigen::Vector2d(0, 0.25));
+
+  Matrix columns(2, 2);
+  columns << -inf, 1, -inf, 2;
+  const double p = 1 / (1 + std::exp(1));
+  judge_at_pole(
+      "log sum exp beside a column that is masked", [](auto& x) { return ad::log_sum_exp(x)(0, 1); }, columns,
+      2 + std::log1p(std::exp(-1)), (Matrix(2, 2) << 0, p, 0, 1 - p).finished());
+  judge_at_pole(
+      "log sum exp of two columns, one masked, without weight",
+      [](auto& x) { return softmax_cross_entropy(x, VarMatrix((Matrix(2, 2) << 0, 1, 0, 0).finished())); }, columns,
+      1 + std::log1p(std::exp(-1)), (Matrix(2, 2) << 0, p - 1, 0, 1 - p).finished());
+  judge_at_pole(
+      "log sum exp, all masked", [](auto& x) { return ad::log_sum_exp(x)(0); }, -inf * ones, -inf, half);
+  judge_at_pole(
+      "log sum exp, one infinite", [](auto& x) { return ad::log_sum_exp(x)(0); }, Eigen::Vector2d(inf, 1), inf,
+      Eigen::Vector2d(1, 0));
+  judge_at_pole(
+      "log sum exp of roots", [](auto& x) { return ad::log_sum_exp(sqrt(x))(0); }, Eigen::Vector2d(0, 1e8), 1e4,
+      Eigen::Vector2d(0, 0.5e-4));
+  judge_at_pole(
+      "softmax cross-entropy, one masked",
+      [](auto& x) { return softmax_cross_entropy(x, VarMatrix(Eigen::Vector3d(0, 1, 0))); },
+      Eigen::Vector3d(-inf, 1, 2), 1 + std::log1p(std::exp(-1)), Eigen::Vector3d(0, p - 1, 1 - p));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_may_come_from_the_tape_itself) {
+  Tape tape;
+  const Matrix X = random(3, 3);
+  const VarMatrix x = ad::input(tape, X);
+  for (int i = 0; i < 2000; ++i) {  // its memory moves now and then
+    const VarMatrix again = ad::input(tape, x.values()), twice = ad::input(tape, 2 * x.values());
+    const auto column = tape.input(x.values().col(1));
+    BOOST_REQUIRE(again.values() == X);
+    BOOST_REQUIRE(twice.values() == 2 * X);
+    BOOST_REQUIRE((ad::values(column) == X.col(1)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(rearranged) {
   judge(
       "block", [](auto& x, auto&) { return x.block(1, 0, 2, 2); }, random(4, 3), random(1, 1));
@@ -253,6 +335,22 @@ BOOST_AUTO_TEST_CASE(a_matrix_used_many_times) {
           return h;
         },
         random(4, 4), random(4, 1));
+  for (const int uses : {255, 256, 257, 600}) {
+    judge(
+        std::to_string(uses) + " scaled uses",
+        [&](auto& x, auto& z) {
+          VarMatrix h = z;
+          for (int i = 0; i < uses; ++i) h = tanh(VarMatrix(1.5 * x * h - x.transpose() * z));
+          return h;
+        },
+        random(4, 4), random(4, 1));
+    Tape tape;
+    const VarMatrix W = ad::input(tape, random(3, 2)), x = ad::input(tape, Eigen::Vector2d(1, 2));
+    Var y(0.0);
+    for (int i = 0; i < uses; ++i) y += VarMatrix(0.5 * W * x).sum();
+    tape.reverse(y);
+    BOOST_TEST((ad::adjoint(tape, W) == 0.5 * uses * Eigen::Vector3d::Ones() * Eigen::RowVector2d(1, 2)));
+  }
   judge(
       "uses that stand at no equal distances, scaled, transposed, of columns",
       [](auto& x, auto& z) {

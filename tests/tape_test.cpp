@@ -974,4 +974,15 @@ BOOST_AUTO_TEST_CASE(select_takes_branches_of_two_types) {
   BOOST_TEST((ad::select(true, u, 0).tangent == 1 && ad::select(false, u, 2 * u).tangent == 2));
 }
 
+BOOST_AUTO_TEST_CASE(a_sum_begins_with_zero_as_plain_numbers_do) {
+  Tape tape;
+  const Var x = tape.input(-1), z = tape.input(0);
+  const Var y = Var(0.0) + x * z;
+  BOOST_TEST(!std::signbit(y.value()));  // 0 + -0
+  BOOST_TEST(!std::signbit(tape.value_of(y.id())));
+  BOOST_TEST(tape.length() == 3u);
+  tape.reverse(y);
+  BOOST_TEST(tape.adjoint(z) == -1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
