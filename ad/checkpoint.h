@@ -35,12 +35,17 @@ class Reversal {
 
  public:
   Reversal(Index T, const Theta& theta, const State& h_0, const Step& step)
-      : T_(T), step_(step), theta_like_(theta), state_like_(h_0), theta_(flat(theta)), gradient_(theta_.size(), 0.0) {
+      : T_(T),
+        step_(step),
+        theta_like_(theta),
+        state_like_(h_0),
+        theta_(ad::flat(theta)),
+        gradient_(theta_.size(), 0.0) {
     if (T < 1) refuse("the sequence has no steps: T = " + std::to_string(T));
   }
 
   ThroughTime<Theta, State> run(const Memory& memory) {
-    states_ = flat(state_like_);
+    states_ = ad::flat(state_like_);
     const std::size_t size = states_.size();
     delta_.assign(size, 0.0);
     begin(states_.data(), 0);
@@ -68,8 +73,8 @@ class Reversal {
         advance(state, from, at.back(), state + size);
       }
     }
-    return {loss_, in_shape_of(theta_like_, gradient_), in_shape_of(state_like_, delta_),
-            in_shape_of(state_like_, h_T_), use_};
+    return {loss_, ad::in_shape_of(theta_like_, gradient_), ad::in_shape_of(state_like_, delta_),
+            ad::in_shape_of(state_like_, h_T_), use_};
   }
 
  private:
@@ -198,7 +203,7 @@ class Reversal {
 /// theta and h_0 are doubles, Eigen matrices, or tuples and arrays of such (ad/parts.h); step gets and returns what stands
 /// for them on the tape, std::pair(h_t, L_t). It may be called again with an earlier t and must then do the same: x_t may
 /// come from a function of t. The bits of all results are those of one tape that holds all steps, unless a state is itself
-/// the left factor of a product. Throws std::invalid_argument if T < 1, if memory.bytes are too few, with the number
+/// the left factor of a product or a parameter, or holds one variable twice: then sums are in another order. Throws std::invalid_argument if T < 1, if memory.bytes are too few, with the number
 /// needed, and if the state changes its shape; std::runtime_error if a step computed again ends in another state.
 template <class Kind = VarMatrix, class Theta, class State, class Step>
 ThroughTime<Theta, State> gradient_through_time(Eigen::Index T, const Theta& theta, const State& h_0, const Step& step,

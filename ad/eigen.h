@@ -120,7 +120,8 @@ auto evaluated(const X& x) {
 template <class Tag, class T, class M>
 auto record_input(TapeOf<T>& tape, const M& m, const std::string& name) {
   using Plain = detail::Like<M, T>;
-  const Plain values = m.template cast<T>();  // a copy: m may look into the tape, whose memory moves
+  std::conditional_t<Plain::IsVectorAtCompileTime, const Eigen::Ref<const Plain>, const Plain> values(
+      m.template cast<T>());
   detail::Like<M, Variable<T, Tag>> x;
   x.resize(m.rows(), m.cols());
   tape.input(values.data(), static_cast<std::size_t>(values.size()), x.data());
@@ -260,7 +261,7 @@ struct scalar_score_coeff_op<S> {
 template <class M, int Size>
 struct determinant_impl;
 template <class M, int Size>
-requires(ad::is_active<typename traits<M>::Scalar> && (Size < 0 || Size > 4)) struct determinant_impl<M, Size> {
+requires(ad::is_active<typename traits<M>::Scalar> && (Size < 0 || Size > 3)) struct determinant_impl<M, Size> {
   using S = typename traits<M>::Scalar;
   static S run(const M& m) {
     if (m.rows() == 0) return S(1);
@@ -271,6 +272,10 @@ requires(ad::is_active<typename traits<M>::Scalar> && (Size < 0 || Size > 4)) st
       throw std::domain_error("ad: the determinant's second derivative, of a matrix of rank below n - 1");
     return lu.determinant();
   }
+};
+template <class M>
+requires ad::is_active<typename traits<M>::Scalar>
+struct determinant_impl<M, 4> : determinant_impl<M, Dynamic> {
 };
 
 // Products of active matrices are sums of products, element by element: each multiply-add is one entry of the tape, and
@@ -346,7 +351,8 @@ class Solve<D, R> : public SolveImpl<D, R, Dense> {
 };
 
 // Householder reflections, H x = (beta, 0, ..., 0). Of x with a tail of zeros Eigen's own makes H = I; but the tail may
-// move, and this is the limit of what is made of its neighbours, where beta = -x_0.
+// move, and this is the limit of what is made of its neighbours, where beta = -x_0: for all numbers with derivatives,
+// whether they move or not, so that directions and modes agree.
 template <class X, int R, int C, bool Inner>
 requires(ad::is_active<typename internal::traits<X>::Scalar> &&
          (R == 1 || C == 1)) class BlockImpl<X, R, C, Inner, Dense> : public internal::BlockImpl_dense<X, R, C, Inner> {
@@ -361,13 +367,14 @@ requires(ad::is_active<typename internal::traits<X>::Scalar> &&
     auto tail = this->tail(this->size() - 1);
     const S c = this->coeff(0);
     tau = S(0), beta = c;
-    if (tail.unaryExpr([](const S& x) { return ad::is_zero(x); }).all()) return;
-    const S norm = sqrt(S(c * c + tail.squaredNorm()));
-    if (norm == 0)
+    if (tail.size() == 0) return;
+    const S square = c * c + tail.squaredNorm();
+    if (square == 0 && this->unaryExpr([](const S& x) { return ad::is_zero(x); }).all()) return;
+    if (square == 0)
       throw std::domain_error(
           "ad: a Householder reflection of a column that is zero (or too small to square) but may move has no "
           "derivative: of QR without full rank, of eigenvectors with zeros beside the diagonal");
-    beta = c < 0 ? norm : S(-norm);
+    beta = c < 0 ? S(sqrt(square)) : S(-sqrt(square));
     tail /= S(c - beta);
     tau = (beta - c) / beta;
   }

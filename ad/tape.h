@@ -160,11 +160,16 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// New independent variables x[0] .. x[n - 1], of consecutive ids.
   template <class Tag>
   void input(const T* v, std::size_t n, Variable<T, Tag>* x) {
-    if (lines_on_ || !std::is_trivially_copyable_v<T>) {
-      for (std::size_t i = 0; i < n; ++i) x[i] = input<Tag>(v[i]);
+    const bool one_by_one = lines_on_ || !std::is_trivially_copyable_v<T>;
+    if (one_by_one || n >= this->limit - size()) {
+      const std::vector<T> numbers(v, v + n);  // v may look into the tape, whose memory moves
+      if (!one_by_one) {
+        make_room({}, n);
+        return input(numbers.data(), n, x);
+      }
+      for (std::size_t i = 0; i < n; ++i) x[i] = input<Tag>(numbers[i]);
       return;
     }
-    if (n >= this->limit - size()) make_room({}, n);
     const Id first = size(), end = first + static_cast<Id>(n);
     if (first == inputs_ + 1 && blocks_ == 0)
       inputs_ = end - 1;  // nobody reads their entries

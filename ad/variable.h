@@ -43,7 +43,7 @@ class Variable {
   }
 
   /// The result of a function of one's own: its value y, and its partial derivative for each operand.
-  static Variable linear(const T& y, std::span<const std::pair<Variable, T>> terms, Where where = {}) {
+  static Variable linear(T y, std::span<const std::pair<Variable, T>> terms, Where where = {}) {
     const T zero(0);
     std::vector<Id> id;
     for (const auto& [x, px] : terms) id.push_back(adopt(x.value_, x.key_, where));
@@ -169,7 +169,10 @@ class Variable {
                                                         const char* file, unsigned line) {
     if (!minus && generation_of(wk) == 0 && is_zero(w)) {  // the first term of a sum: 0 + x * z, where 0 + -0 is 0
       T y = row::mul_::value(x, z);
-      if constexpr (std::is_floating_point_v<T>) y += w;
+      if constexpr (std::is_floating_point_v<T>)
+        y += w;
+      else if constexpr (std::is_same_v<decltype(value_under(y)), double>)
+        if (value_under(y) == 0) y = y + w;
       return record(Op::mul, y, Variable(x, xk), row::mul_::dx(x, z, y), {file, line}, Variable(z, zk),
                     row::mul_::dz(x, z, y));
     }

@@ -1,5 +1,8 @@
 // Gradients through time in little memory: the same bits as on one tape, as few steps computed again as theory allows.
+// clang-format off
+#include "ad/check.h"  // first: its helpers must not hide those that checkpoint.h calls
 #include "ad/checkpoint.h"
+// clang-format on
 
 #include <bit>
 #include <boost/test/unit_test.hpp>

@@ -132,6 +132,7 @@ BOOST_AUTO_TEST_CASE(no_nan_where_the_derivative_is_finite) {
   BOOST_TEST((log(constant_zero) * 0 + zero * 2).tangent == 2);
   BOOST_TEST((zero + sqrt(zero * 0)).tangent == 1);  // sqrt'(0) is infinite, and x * 0 does not move
   BOOST_TEST(abs(zero * zero).tangent == 0);
+  BOOST_TEST(!std::signbit(abs(Dual<>(-0.)).value));
   BOOST_TEST(hypot(zero, 3).tangent == 0);
   BOOST_TEST(atan2(zero, -1).tangent == -1);
   BOOST_TEST(sigmoid(Dual<>(-800, 1)).tangent == 0);

@@ -41,6 +41,11 @@ BOOST_AUTO_TEST_CASE(inverse) {  // d A^-1 = -A^-1 dA A^-1
   const MatrixXd inv = general.inverse();
   agree("A^-1", along([](const auto& m) { return m.inverse().eval(); }, general, direction).derivative,
         -inv * direction * inv, tolerance);
+  const auto fixed_size = [](const auto& m) {
+    return one(Eigen::Matrix<typename std::decay_t<decltype(m)>::Scalar, 4, 4>(m).determinant());
+  };
+  agree("det, 4 x 4", along(fixed_size, general, direction).derivative,
+        one(general.determinant() * (inv * direction).trace()), tolerance);
   const MatrixXd a = general.topLeftCorner(3, 3), v = direction.topLeftCorner(3, 3);
   const auto by_cofactors = [](const auto& m) {
     using S = typename std::decay_t<decltype(m)>::Scalar;
@@ -172,7 +177,20 @@ BOOST_AUTO_TEST_CASE(reflections_of_columns_that_are_zero_below_the_diagonal) { 
   const MatrixXd wide = random(3, 5, 16), large = MatrixXd::Identity(50, 50) + random(50, 50, 17) / 50;
   agree("Q R", along(product, MatrixXd(MatrixXd::Identity(3, 5)), wide).derivative, wide, tolerance);
   const MatrixX<Dual<>> plain = as(MatrixX<Dual<>>(), large);
-  agree("zeros that stay", ad::values(r(as(plain, upper))), r(upper), eps);
+  agree("zeros that stay, but for signs", ad::values(r(as(plain, upper))).cwiseAbs(), r(upper).cwiseAbs(), eps);
+  const auto q = [](const auto& m) {
+    using M = Same<std::decay_t<decltype(m)>>;
+    return M(M(m.householderQr().householderQ()) * m(0, 0));
+  };
+  const MatrixXd along_upper = direction.triangularView<Eigen::Upper>(), along_lower = direction - along_upper;
+  for (const MatrixXd& v : {along_upper, along_lower, direction}) {  // of which only some move the zeros
+    const auto there = along(q, upper, v);
+    agree("Q, value", there.value, along(q, upper, direction).value, 0);
+    agree("Q, derivative", there.derivative, ad::differences(q, MatrixXd(upper + 1e-3 * direction), v).value,
+          0.1);  // the branch of its neighbours
+  }
+  agree("Q, sum of directions", along(q, upper, direction).derivative,
+        along(q, upper, along_upper).derivative + along(q, upper, along_lower).derivative, tolerance);
   MatrixX<Dual<>> moving = as(plain, MatrixXd::Identity(50, 50));
   for (Eigen::Index i = 0; i < moving.size(); ++i) moving.data()[i].tangent = large.data()[i];
   const MatrixX<Dual<>> inverse = moving.householderQr().solve(as(plain, MatrixXd::Identity(50, 50)));

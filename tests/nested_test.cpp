@@ -139,6 +139,29 @@ BOOST_AUTO_TEST_CASE(second_derivatives_at_zeros_and_kinks) {
   BOOST_TEST(second([](const auto& x) { return max(x * x, x); }, 3.) == 2);
   BOOST_TEST(second([](const auto& x) { return hypot(x, 2); }, 0.) == 0.5);
   BOOST_TEST(second([](const auto& x) { return floor(x) * x * x; }, 2.5) == 4);
+  const auto power = [](const auto& x) { return pow(x[0], x[1]); };  // d2 x^z / dx dz = x^(z-1) (1 + z log x)
+  const Eigen::Matrix2d expected{{0, 0.5}, {0.5, std::log(2) * std::log(2)}};
+  BOOST_TEST((ad::hessian(power, Vector2d(2, 0)) - expected).cwiseAbs().maxCoeff() <= eps);
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_begins_with_zero_as_plain_numbers_do) {  // 0 + -0
+  const auto f = [](const auto& x) {
+    typename std::decay_t<decltype(x)>::Scalar s(0);
+    s += x[0] * x[1];
+    return copysign(1 * x[2], s);
+  };
+  const Eigen::Vector3d at(-0.5, 0, 2);
+  BOOST_TEST(f(at) == 2);
+  const auto second = ad::derivative(
+      [&](const auto& t) {
+        using S = std::decay_t<decltype(t)>;
+        const Eigen::Matrix<S, 3, 1> x{S(-0.5), S(0), t};
+        return ad::gradient(f, x)[2];
+      },
+      2.);
+  BOOST_TEST(second == 0);
+  const Eigen::Matrix<Dual<>, 3, 1> moving{Dual<>(-0.5), Dual<>(0), Dual<>(2, 1)};
+  BOOST_TEST(ad::gradient(f, moving)[2].value == 1);
 }
 
 // --- perturbation confusion --------------------------------------------------------------------------------------------

@@ -985,4 +985,21 @@ BOOST_AUTO_TEST_CASE(a_sum_begins_with_zero_as_plain_numbers_do) {
   BOOST_TEST(tape.adjoint(z) == -1);
 }
 
+BOOST_AUTO_TEST_CASE(numbers_may_come_from_the_tape_itself) {  // whose memory moves now and then
+  for (const bool lines : {false, true}) {
+    Tape tape;
+    if (lines) tape.remember_lines();
+    tape.input(0.5), tape.input(1.5), tape.input(2.5);
+    Var out[3];
+    for (int i = 0; i < 2000; ++i) {
+      tape.input(&tape.value_of(1), 3, out);
+      BOOST_REQUIRE((out[0].value() == 0.5 && out[1].value() == 1.5 && out[2].value() == 2.5));
+    }
+  }
+  Tape tape;
+  const Var a = tape.input(0.5), b = tape.input(1.5), c = tape.input(2.5);
+  const std::pair<Var, double> terms[] = {{a, 1.}, {b, 2.}, {c, 3.}};
+  for (int i = 0; i < 2000; ++i) BOOST_REQUIRE(Var::linear(tape.value_of(2), terms).value() == 1.5);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
