@@ -219,7 +219,7 @@ template <class T>
     };
     const T sum = p * d + q * e, scale = p * q;
     if (__builtin_constant_p(scale) && scale != 0 && scale - scale == 0) return sum;
-    return sum == sum ? sum : careful(p, d) + careful(q, e);
+    return __builtin_expect(sum == sum, 1) ? sum : careful(p, d) + careful(q, e);
   } else {
     return flow(p, d) + flow(q, e);
   }

@@ -30,6 +30,10 @@ struct Matrices {
       more_operands(t, n);
     return t.store_.operand.data() + t.operands_;
   }
+  /// Whether n numbers fit in without moving what is there.
+  static bool has_room(const Tape& t, Index n) {
+    return t.size() + std::size_t{8} + static_cast<std::size_t>(n) < t.limit;
+  }
   /// A new block: its operands are the n that were written last. It has room for its result, and for `behind` numbers of
   /// its own after it.
   [[gnu::always_inline]] static Block& open(Tape& t, const Block::Rule& rule, Index rows, Index cols, Id n = 0,

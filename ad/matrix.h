@@ -568,11 +568,14 @@ inline VarMatrix horizontal(VarMatrix x, VarMatrix z) {
 /// An independent matrix or vector of variables on this tape. Elements are named "name[i,j]".
 template <PlainMatrix D>
 VarMatrix input(Matrices::Tape& t, const D& m, const std::string& name = {}) {
-  const auto& numbers = m.eval();  // now: m may look into the tape, whose memory moves
-  Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Input>::rule, numbers.rows(), numbers.cols());
-  Matrices::values(t, b) = numbers.matrix();
-  if (!name.empty()) Matrices::name(t, b, name);
-  return {t, b};
+  const auto record = [&](const auto& numbers) -> VarMatrix {
+    Matrices::Block& b = Matrices::open(t, detail::Rule<detail::Input>::rule, numbers.rows(), numbers.cols());
+    Matrices::values(t, b) = numbers.matrix();
+    if (!name.empty()) Matrices::name(t, b, name);
+    return {t, b};
+  };
+  if (Matrices::has_room(t, m.size())) return record(m);
+  return record(m.eval());  // m may look into the tape, whose memory will move
 }
 namespace detail {
 inline Eigen::MatrixXd derivatives(const Tape& t, VarMatrix x, bool adjoints) {
