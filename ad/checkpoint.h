@@ -200,11 +200,12 @@ class Reversal {
 
 /// The gradient of L = L_1 + ... + L_T by reverse mode, where (h_t, L_t) = step(t, theta, h_{t-1}) for t = 1 .. T.
 ///
-/// theta and h_0 are doubles, Eigen matrices, or tuples and arrays of such (ad/parts.h); step gets and returns what stands
-/// for them on the tape, std::pair(h_t, L_t). It may be called again with an earlier t and must then do the same: x_t may
-/// come from a function of t. The bits of all results are those of one tape that holds all steps, unless a state is itself
-/// the left factor of a product or a parameter, or holds one variable twice: then sums are in another order. Throws std::invalid_argument if T < 1, if memory.bytes are too few, with the number
-/// needed, and if the state changes its shape; std::runtime_error if a step computed again ends in another state.
+/// theta and h_0 are doubles, Eigen matrices, or tuples and arrays of such (ad/parts.h); step gets and returns what
+/// stands for them on the tape, std::pair(h_t, L_t). It may be called again with an earlier t and must then do the same:
+/// x_t may come from a function of t. The bits of all results are those of one tape that holds all steps, unless a state
+/// is itself the left factor of a product, is a parameter, or holds one variable twice: then sums are in another order.
+/// Throws std::invalid_argument if T < 1, if memory.bytes are too few, with the number needed, and if the state changes
+/// its shape; std::runtime_error if a step computed again ends in another state.
 template <class Kind = VarMatrix, class Theta, class State, class Step>
 ThroughTime<Theta, State> gradient_through_time(Eigen::Index T, const Theta& theta, const State& h_0, const Step& step,
                                                 const Memory& memory = {}) {

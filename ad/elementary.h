@@ -183,7 +183,8 @@ AD_OWN2(max)
 
 // --- how a partial and a derivative combine ----------------------------------------------------------------------------
 
-/// Of its bits without the sign those of 0 are the least, less one above all; those of infinity and NaN the greatest.
+/// In one comparison: of the bits without the sign, less one, those of 0 are the largest, and next those of NaN and
+/// infinity.
 [[gnu::always_inline]] inline bool nonzero_and_finite(double x) {
   return (std::bit_cast<std::uint64_t>(x) << 1) - 1 < (std::uint64_t{0x7FF} << 53) - 1;
 }
