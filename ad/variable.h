@@ -95,10 +95,14 @@ class Variable {
                                                              Copied z, Key zk, const char* file, unsigned line) {
     Cursor<T>& t = tape();
     const Where where{file, line};
-    const Id a = adopt(x, xk, where), b = adopt(z, zk, where);
+    // a constant beside a variable: no entry of its own, its number takes the place of the partial nobody needs
+    const bool plain_x = is_constant(xk) && !is_constant(zk) && zk != Nobody::key_;
+    const bool plain_z = is_constant(zk) && !is_constant(xk) && xk != Nobody::key_;
+    const Id a = plain_x ? 0 : adopt(x, xk, where), b = plain_z ? 0 : adopt(z, zk, where);
     if (!t.has_room()) t.make_room(where);
-    return {y, t.push(op, y, a, px, b, pz)};
+    return {y, t.push(op, y, a, plain_x ? x : px, b, plain_z ? z : pz)};
   }
+  static bool is_constant(Key k) { return generation_of(k) == 0; }
   /// The id on the active tape. A constant is recorded; anything else that does not belong here is refused.
   static Id adopt(Copied v, Key k, Where where) {
     Cursor<T>& t = tape();
@@ -154,6 +158,19 @@ class Variable {
     const Variable &x = p.x_, &z = p.z_;
     if (w.key_ + 1 == t.next && generation_of(strange(x) | strange(z)) == 0 && t.has_room()) [[likely]]
       return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_before);
+    if (generation_of(strange(w) | strange(x) | strange(z)) == 0 && t.has_room() && t.tape->has_addend_room()) {
+      t.tape->store_.addend[t.tape->addends_++] = id_of(w.key_);
+      return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_another);
+    }
+    if (!minus && is_constant(w.key_) && is_zero(w.value_)) {  // the first term of a sum: 0 + x * z, where 0 + -0 is 0
+      T y = row::mul_::value(x.value_, z.value_);
+      if constexpr (std::is_floating_point_v<T>)
+        y += w.value_;
+      else if constexpr (std::is_same_v<decltype(value_under(y)), double>)
+        if (value_under(y) == 0) y = y + w.value_;
+      return record(Op::mul, y, x, row::mul_::dx(x.value_, z.value_, y), p.where_, z,
+                    row::mul_::dz(x.value_, z.value_, y));
+    }
     return multiply_add_slowly<minus>(w.value_, w.key_, x.value_, x.key_, z.value_, z.key_, p.where_.file,
                                       p.where_.line);
   }
@@ -163,29 +180,9 @@ class Variable {
     const T y = minus ? T(w - x * z) : T(w + x * z);
     return {y, tape().push(minus ? Op::sub_mul : Op::fma, y, a, minus ? T(-px) : px, b, minus ? T(-pz) : pz, addend)};
   }
-  /// Where w is not the variable before, but all else is in order.
   template <bool minus>
-  [[gnu::noinline]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
-                                                        const char* file, unsigned line) {
-    if (!minus && generation_of(wk) == 0 && is_zero(w)) {  // the first term of a sum: 0 + x * z, where 0 + -0 is 0
-      T y = row::mul_::value(x, z);
-      if constexpr (std::is_floating_point_v<T>)
-        y += w;
-      else if constexpr (std::is_same_v<decltype(value_under(y)), double>)
-        if (value_under(y) == 0) y = y + w;
-      return record(Op::mul, y, Variable(x, xk), row::mul_::dx(x, z, y), {file, line}, Variable(z, zk),
-                    row::mul_::dz(x, z, y));
-    }
-    Cursor<T>& t = tape();
-    if (generation_of((wk ^ t.next) | (xk ^ t.next) | (zk ^ t.next)) != 0 || !t.has_room() ||
-        !t.tape->has_addend_room()) [[unlikely]]
-      return multiply_add_rarely<minus>(w, wk, x, xk, z, zk, file, line);
-    t.tape->add_addend(id_of(wk));
-    return multiply_add<minus>(w, x, id_of(xk), z, id_of(zk), adds_another);
-  }
-  template <bool minus>
-  [[gnu::noinline]] static Variable multiply_add_rarely(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
-                                                        const char* file, unsigned line) {
+  [[gnu::noinline, gnu::cold]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
+                                                                   const char* file, unsigned line) {
     const Where where{file, line};
     Cursor<T>& t = tape();
     const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
