@@ -95,14 +95,14 @@ class Variable {
                                                              Copied z, Key zk, const char* file, unsigned line) {
     Cursor<T>& t = tape();
     const Where where{file, line};
-    // a constant beside a variable: no entry of its own, its number takes the place of the partial nobody needs
-    const bool plain_x = is_constant(xk) && !is_constant(zk) && zk != Nobody::key_;
-    const bool plain_z = is_constant(zk) && !is_constant(xk) && xk != Nobody::key_;
-    const Id a = plain_x ? 0 : adopt(x, xk, where), b = plain_z ? 0 : adopt(z, zk, where);
+    const bool x_plain = is_plain(xk, zk), z_plain = is_plain(zk, xk);
+    const Id a = x_plain ? 0 : adopt(x, xk, where), b = z_plain ? 0 : adopt(z, zk, where);
     if (!t.has_room()) t.make_room(where);
-    return {y, t.push(op, y, a, plain_x ? x : px, b, plain_z ? z : pz)};
+    return {y, t.push(op, y, a, x_plain ? x : px, b, z_plain ? z : pz)};
   }
   static bool is_constant(Key k) { return generation_of(k) == 0; }
+  /// A constant beside a variable takes part as a plain number does: without an entry of its own.
+  static bool is_plain(Key k, Key beside) { return is_constant(k) && !is_constant(beside) && beside != Nobody::key_; }
   /// The id on the active tape. A constant is recorded; anything else that does not belong here is refused.
   static Id adopt(Copied v, Key k, Where where) {
     Cursor<T>& t = tape();
@@ -185,7 +185,8 @@ class Variable {
                                                                    const char* file, unsigned line) {
     const Where where{file, line};
     Cursor<T>& t = tape();
-    const Id a = adopt(x, xk, where), b = adopt(z, zk, where), c = adopt(w, wk, where);
+    const Id a = is_plain(xk, zk) ? 0 : adopt(x, xk, where), b = is_plain(zk, xk) ? 0 : adopt(z, zk, where);
+    const Id c = adopt(w, wk, where);
     if (!t.has_room()) t.make_room(where);
     const bool before = c + 1 == t.size();
     if (!before) t.tape->add_addend(c);

@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(every_row_is_one_entry_with_its_value_and_partials) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_plain_number_on_either_side_is_not_recorded) {
+BOOST_AUTO_TEST_CASE(a_plain_number_or_a_constant_on_either_side_is_not_recorded) {
   const auto rows = tests::rows<Var>();
   Tape tape;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -119,6 +119,12 @@ BOOST_AUTO_TEST_CASE(a_plain_number_on_either_side_is_not_recorded) {
     if (rows[i].fixed(0)) continue;  // an order of 1.5 there is not
     x = tape.input(at[1]);
     check(x, rows[i].left(1.5, x), {1.5, at[1]}, 1);
+    x = tape.input(at[0]);
+    const Var x_left[] = {x, Var(1.5)};
+    check(x, rows[i].f(x_left), {at[0], 1.5}, 0);
+    x = tape.input(at[1]);
+    const Var x_right[] = {Var(1.5), x};
+    check(x, rows[i].f(x_right), {1.5, at[1]}, 1);
   }
 }
 
@@ -150,7 +156,7 @@ struct Program {
   struct Step {
     std::size_t row;
     std::array<std::size_t, 3> operand;
-    int plain;  // 0: all operands are results; 1: the first is a plain number; 2: the second
+    int plain;  // 0: all operands are results; 1: the first is a plain number; 2: the second; 3, 4: a constant instead
   };
   int inputs = 4;
   std::vector<Step> steps;
@@ -158,7 +164,7 @@ struct Program {
   Program(unsigned seed, int length) {
     std::mt19937 random(seed);
     for (int j = 0; j < length; ++j) {
-      Step s{random() % plain.size(), {}, static_cast<int>(random() % 3)};
+      Step s{random() % plain.size(), {}, static_cast<int>(random() % 5)};
       for (auto& k : s.operand) k = random() % static_cast<unsigned>(inputs + j);
       if (random() % 4 == 0) s.operand[1] = s.operand[0];  // x op x
       if (plain[s.row].operands != 2 || plain[s.row].fixed(0)) s.plain = 0;
@@ -184,7 +190,10 @@ struct Program {
       else if (s.plain == 2)
         v.push_back(row.right(bend(0), (row.from[1] + row.to[1]) / 2));
       else {
-        const S operands[3] = {bend(0), row.operands > 1 ? bend(1) : S(0), row.operands > 2 ? bend(2) : S(0)};
+        const auto constant = [&](std::size_t k) { return S((row.from[k] + row.to[k]) / 2); };
+        const S operands[3] = {s.plain == 3 ? constant(0) : bend(0),
+                               row.operands < 2 ? S(0) : s.plain == 4 ? constant(1) : bend(1),
+                               row.operands > 2 ? bend(2) : S(0)};
         v.push_back(row.f(operands));
       }
       total += 0.25 * cos(v.back()) * v[s.operand[1]];
@@ -451,6 +460,16 @@ BOOST_AUTO_TEST_CASE(a_product_taken_into_a_sum_is_one_entry) {
   y = fma(x, z, w);
   BOOST_TEST((made() == 1 && op(y) == Op::fma));
   gradient(y, 16, 3, 2, 1);
+  const Var three = 3;  // and a factor that is a constant
+  y = w + x * three;
+  BOOST_TEST((made() == 1 && op(y) == Op::fma));
+  gradient(y, 16, 3, 0, 1);
+  y = w - three * x;
+  BOOST_TEST((made() == 1 && op(y) == Op::sub_mul && ad::constant_of(tape.entry_of(y.id())) == 3));
+  gradient(y, 4, -3, 0, 1);
+  y = fma(three, z, w);
+  BOOST_TEST((made() == 1 && op(y) == Op::fma && ad::constant_of(tape.entry_of(y.id())) == 3));
+  gradient(y, 19, 0, 3, 1);
   y = fma(7.0, z, w);
   BOOST_TEST((made() == 1 && op(y) == Op::fma));
   gradient(y, 31, 0, 7, 1);
@@ -637,11 +656,17 @@ BOOST_AUTO_TEST_CASE(constants_have_no_derivative_and_need_no_tape_until_they_me
   BOOST_TEST(tape.adjoint(x) == 2);
   tape.reverse(z);
   BOOST_TEST(tape.adjoint(x) == -1);
+  const Id before = tape.length();
   Var sum = 0;
   sum += x;
   sum *= x;
+  BOOST_TEST(tape.length() == before + 2);
   tape.reverse(sum);
   BOOST_TEST(tape.adjoint(x) == 6);
+  sum = c * c;  // both are recorded: what comes out is a variable, whose derivatives are zero
+  BOOST_TEST(tape.length() == before + 5);
+  tape.reverse(sum);
+  BOOST_TEST((sum.value() == 4 && tape.adjoint(x) == 0));
 }
 
 BOOST_AUTO_TEST_CASE(detach_lets_nothing_through_in_either_direction) {

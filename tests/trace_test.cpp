@@ -152,6 +152,17 @@ BOOST_AUTO_TEST_CASE(a_fused_entry_is_two_rows) {
   BOOST_TEST(difference.hands_out[0].amount == 1);
 }
 
+BOOST_AUTO_TEST_CASE(constants_stand_where_they_are_used) {
+  ad::Tape tape;
+  const ad::Var x = tape.input(0.5, "x"), two = 2;
+  ad::Var y = 0;
+  y += exp(x);
+  y += two * x;
+  std::string read;
+  for (const auto& row : ad::trace(tape, y / two).rows) read += row.operation + '\n';
+  BOOST_TEST(read == "x\nexp(x)\n0 + v2\n2*x\nv3 + 2*x\nv4/2\n");
+}
+
 BOOST_AUTO_TEST_CASE(what_is_handed_out_is_what_the_adjoints_are_made_of) {
   for (unsigned seed = 0; seed < 30; ++seed) {
     Tape tape;
