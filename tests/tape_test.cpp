@@ -192,7 +192,9 @@ struct Program {
       else {
         const auto constant = [&](std::size_t k) { return S((row.from[k] + row.to[k]) / 2); };
         const S operands[3] = {s.plain == 3 ? constant(0) : bend(0),
-                               row.operands < 2 ? S(0) : s.plain == 4 ? constant(1) : bend(1),
+                               row.operands < 2 ? S(0)
+                               : s.plain == 4   ? constant(1)
+                                                : bend(1),
                                row.operands > 2 ? bend(2) : S(0)};
         v.push_back(row.f(operands));
       }
