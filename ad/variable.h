@@ -158,7 +158,9 @@ class Variable {
     const Variable &x = p.x_, &z = p.z_;
     if (w.key_ + 1 == t.next && generation_of(strange(x) | strange(z)) == 0 && t.has_room()) [[likely]]
       return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_before);
-    if (generation_of(strange(w) | strange(x) | strange(z)) == 0 && t.has_room() && t.tape->has_addend_room()) {
+    // said otherwise than above: what both had in common would be computed on the way that is nearly always taken
+    const auto known = [&](const Variable& v) { return generation_of(v.key_) == t.generation(); };
+    if (known(w) && known(x) && known(z) && t.has_room() && t.tape->has_addend_room()) {
       t.tape->store_.addend[t.tape->addends_++] = id_of(w.key_);
       return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_another);
     }
