@@ -1,7 +1,9 @@
 // Reverse mode over long time loops in little memory: a few states are kept, and the steps between them computed again.
 #pragma once
 
-#include <cstring>
+#include <algorithm>
+#include <bit>
+#include <cmath>
 
 #include "ad/parts.h"
 #include "ad/revolve.h"
@@ -134,6 +136,9 @@ class Reversal {
       record(state, t, until, to, [&] { return t_ - t < use_.segment && tape_.length() < enough; });
   }
 
+  static bool same_bits(double a, double b) {  // but of NaNs any will do
+    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b));
+  }
   /// Records segment k and sweeps it, from delta_ = dL/dh after it to delta_ = dL/dh before it.
   void reverse(const double* state, Index k) {
     const Index until = std::min(T_, (k + 1) * use_.segment);
@@ -141,7 +146,7 @@ class Reversal {
     record(state, k * use_.segment, until, end.data(), [] { return true; });
     if (until == T_)
       h_T_ = end;
-    else if (std::memcmp(end.data(), next_.data(), end.size() * sizeof(double)) != 0)
+    else if (!std::equal(end.begin(), end.end(), next_.begin(), same_bits))
       throw std::runtime_error("ad::gradient_through_time: step " + std::to_string(until) +
                                ", computed again, ends in another state: all steps must do the same each time");
     next_.assign(state, state + end.size());

@@ -503,15 +503,20 @@ VarMatrix log_sum_exp(const X& of) {
   if (x.cols() > 0) detail::require_elements("log_sum_exp", x);
   return detail::record<detail::LogSumExp>(1, 1, x.cols(), x.size(), x);
 }
-/// -sum_ij target_ij log softmax(v)_ij, the softmax of each column: sum_j (sum_i target_ij) log_sum_exp(v)_j - target . v
+/// The logarithm of the softmax of each column, in the shape of x: does not overflow, and does not cancel where one element
+/// is by far the largest. NaN where all of a column is -infinity or some of it infinity.
+template <std::convertible_to<VarMatrix> X>
+VarMatrix log_softmax(const X& of) {
+  const VarMatrix x = of;
+  if (x.cols() > 0) detail::require_elements("log_softmax", x);
+  return detail::record<detail::LogSoftmax>(1, x.rows(), x.cols(), x.size(), x);
+}
+/// -sum_ij target_ij log softmax(v)_ij, the softmax of each column
 template <std::convertible_to<VarMatrix> V, std::convertible_to<VarMatrix> Y>
 Var softmax_cross_entropy(const V& of, const Y& wanted) {
   const VarMatrix v = of, target = wanted;
   detail::same_shape("softmax_cross_entropy", v, target);
-  const VarMatrix weight = target.is_plain() ? VarMatrix(target.values().colwise().sum())
-                                             : VarMatrix(Eigen::RowVectorXd::Ones(v.rows()) * target);
-  const auto expected = [](VarMatrix p, VarMatrix x) { return detail::record_number<detail::Expectation>(1, p, x); };
-  return expected(weight, log_sum_exp(v)) - expected(target, v);
+  return detail::record_number<detail::Expectation>(-1, target, log_softmax(v));
 }
 
 // --- matrices of matrices ------------------------------------------------------------------------------------------------

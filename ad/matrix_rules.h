@@ -408,7 +408,13 @@ struct Dot {  // y = s x . z,  dx += s g z,  dz += s g x
 struct Expectation : Dot {  // y = s p . x, where what has no weight does not count: 0 * -infinity = 0
   static void value(const auto& c) {
     Dot::value(c);
-    if (std::isnan(*c.y())) *c.y() = c.q->s * sum_of_flows(c.x(0), c.x(1), c.size(0));
+    double sum = *c.y();
+    if (std::isnan(sum)) {
+      sum = 0;
+      for (Index i = 0; i < c.size(0); ++i)
+        if (c.x(0)[i] != 0) sum += c.q->s * c.x(0)[i] * c.x(1)[i];
+    }
+    *c.y() = sum + 0.0;  // where s is negative, no -0
   }
 };
 
@@ -457,6 +463,39 @@ struct LogSumExp {
       for (Index j = 0; j < c.cols(); ++j) {
         const double *const p = softmax(c, j), *const dx_j = column(dx, d) + j * n, dot = kernels::dot(p, dx_j, n);
         dy(j, d) += std::isnan(dot) ? sum_of_flows(p, dx_j, n) : dot;
+      }
+  }
+};
+
+// --- y_ij = log softmax(x)_ij, column by column: x_ij less the largest, x_a, less log(1 + the other terms beside it) ----------
+// dx_ij += g_ij - p_ij sum_k g_kj with the softmax p, which is kept behind the result
+
+struct LogSoftmax {
+  static constexpr const char* name = "log_softmax";
+  static double* softmax(const auto& c, Index j) { return c.y() + c.size() + j * c.rows(); }
+  static void value(const auto& c) {
+    for (Index j = 0, n = c.rows(); j < c.cols(); ++j) {
+      const double *x = c.x(0) + j * n, *const at = std::max_element(x, x + n), largest = *at;
+      double *const y = c.y() + j * n, *const p = softmax(c, j);
+      kernels::exp(x, largest, p, n);
+      const double top = std::exchange(p[at - x], 0.0), others = kernels::sum(p, n), log = std::log1p(others);
+      p[at - x] = top;
+      kernels::set(p, 1 / (1 + others), p, n);
+      for (Index i = 0; i < n; ++i) y[i] = (x[i] - largest) - log;
+    }
+  }
+  static void pull(const auto& c, Index, const double* g, double* a) {
+    for (Index j = 0, n = c.rows(); j < c.cols(); ++j) {
+      add_flows(a + j * n, -kernels::sum(g + j * n, n), softmax(c, j), n);
+      kernels::add(a + j * n, 1, g + j * n, n);
+    }
+  }
+  static void push(const auto& c, Index, const auto& dx, auto& dy) {
+    for (Index d = 0, n = c.rows(); d < dy.cols(); ++d)
+      for (Index j = 0; j < c.cols(); ++j) {
+        const double *const p = softmax(c, j), *const dx_j = column(dx, d) + j * n, dot = kernels::dot(p, dx_j, n);
+        const double mean = std::isnan(dot) ? sum_of_flows(p, dx_j, n) : dot;
+        for (Index i = 0; i < n; ++i) dy(j * n + i, d) += dx_j[i] - mean;
       }
   }
 };

@@ -93,21 +93,26 @@ class Variable {
   // piece by piece: a variable handed over whole would be kept in memory on the way that is always taken
   [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Key xk,
                                                              Copied z, Key zk, const char* file, unsigned line) {
+    if (!is_variable(xk) && !is_variable(zk)) return y;  // of constants alone: a constant
     Cursor<T>& t = tape();
     const Where where{file, line};
-    const bool x_plain = is_plain(xk, zk), z_plain = is_plain(zk, xk);
-    const Id a = x_plain ? 0 : adopt(x, xk, where), b = z_plain ? 0 : adopt(z, zk, where);
+    const Id a = id_here(x, xk), b = id_here(z, zk);
     if (!t.has_room()) t.make_room(where);
-    return {y, t.push(op, y, a, x_plain ? x : px, b, z_plain ? z : pz)};
+    return {y, t.push(op, y, a, is_constant(xk) ? x : px, b, is_constant(zk) ? z : pz)};
   }
   static bool is_constant(Key k) { return generation_of(k) == 0; }
-  /// A constant beside a variable takes part as a plain number does: without an entry of its own.
-  static bool is_plain(Key k, Key beside) { return is_constant(k) && !is_constant(beside) && beside != Nobody::key_; }
-  /// The id on the active tape. A constant is recorded; anything else that does not belong here is refused.
-  static Id adopt(Copied v, Key k, Where where) {
+  static bool is_variable(Key k) { return id_of(k) != 0; }
+  /// The id on the active tape: 0 of a constant, or of a plain number beside a variable. Else what does not belong here is
+  /// refused.
+  static Id id_here(Copied v, Key k) {
     Cursor<T>& t = tape();
-    if (generation_of(k) == t.generation() || k == Nobody::key_) return id_of(k);
-    if (t.tape && generation_of(k) != 0) t.tape->refuse(false, v, "an operation");
+    if (is_variable(k) && generation_of(k) != t.generation() && t.tape) t.tape->refuse(false, v, "an operation");
+    return id_of(k);
+  }
+  /// The same, but a constant gets an entry.
+  static Id adopt(Copied v, Key k, Where where) {
+    if (!is_constant(k)) return id_here(v, k);
+    Cursor<T>& t = tape();
     if (!t.has_room()) t.make_room(where);
     return id_of(t.push(Op::constant, v, 0, T(0), 0, T(0)));
   }
@@ -186,9 +191,10 @@ class Variable {
   [[gnu::noinline, gnu::cold]] static Variable multiply_add_slowly(Copied w, Key wk, Copied x, Key xk, Copied z, Key zk,
                                                                    const char* file, unsigned line) {
     const Where where{file, line};
+    if (!is_variable(xk) && !is_variable(zk))
+      return chain<std::conditional_t<minus, row::sub_, row::add_>>(Variable(w, wk), T(row::mul_::value(x, z)), where);
     Cursor<T>& t = tape();
-    const Id a = is_plain(xk, zk) ? 0 : adopt(x, xk, where), b = is_plain(zk, xk) ? 0 : adopt(z, zk, where);
-    const Id c = adopt(w, wk, where);
+    const Id a = id_here(x, xk), b = id_here(z, zk), c = adopt(w, wk, where);
     if (!t.has_room()) t.make_room(where);
     const bool before = c + 1 == t.size();
     if (!before) t.tape->add_addend(c);

@@ -91,12 +91,7 @@ typename V::Scalar loss_t(Loss loss, const Eigen::MatrixBase<V>& v_, const Eigen
     if (loss == Loss::softmax_ce) {
       const Eigen::Index a = detail::largest(v);
       const S above = detail::log_sum_exp_above(v, a);
-      for (Eigen::Index k = 0; k < v.size(); ++k) {  // -log y_k = (v_a - v_k) + above
-        if (k == a)
-          sum += target(k) * above;
-        else
-          sum += target(k) * S((v(a) - v(k)) + above);
-      }
+      for (Eigen::Index k = 0; k < v.size(); ++k) sum += target(k) * S((v(a) - v(k)) + above);  // -log y_k
       return sum;
     }
     if (loss == Loss::sigmoid_ce) {

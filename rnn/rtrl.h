@@ -27,6 +27,8 @@ class Rtrl {
     h_ = h_before_ = net_.h_0;
     P_.setZero(net_.d(), net_.d() * (net_.d() + net_.n() + 1));
     gradient_ = zeros_like(net_.parameters);
+    x_ = u_ = v_ = {};
+    loss_ = T(0);
   }
 
   /// From h_{t-1} and P_{t-1} to h_t and P_t, and on to L_t and dL_t/dtheta, in the same passes.
@@ -82,7 +84,7 @@ class Rtrl {
   /// Throws std::logic_error before the first step.
   MatrixX<T> J() const {
     const Eigen::Index d = net_.d();
-    if (x_.size() != net_.n()) throw std::logic_error("rnn::Rtrl: J_t before the first step");
+    if (u_.size() == 0) throw std::logic_error("rnn::Rtrl: J_t before the first step");
     MatrixX<T> j(d, d);
     for (Eigen::Index first = 0; first < d; first += N) {
       const int count = static_cast<int>(std::min<Eigen::Index>(N, d - first));

@@ -10,6 +10,7 @@
 
 #include "rnn/bptt.h"
 #include "rnn/long_sequence.h"
+#include "rnn/recorded_bptt.h"
 
 using ad::Memory;
 using ad::Revolve;
@@ -233,6 +234,38 @@ BOOST_AUTO_TEST_CASE(no_loss_no_parameters_not_a_number) {
   const auto grows = [](Index, const Var& a, const Var& x) { return std::pair(Var(a * x * x), Var(a * x)); };
   BOOST_TEST(!std::isfinite(ad::gradient_through_time<Var>(40, 2.0, 3.0, grows).gradient));
   check<Var>(40, 2.0, 3.0, grows, {plenty, 3, 2});
+}
+
+BOOST_AUTO_TEST_CASE(of_two_that_are_not_numbers_either_may_stay) {  // which, depends on what was added to what
+  int times = 0;
+  const auto step = [&](Index, const Var& a, const Var& x) {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return std::pair(Var(x + (++times % 2 == 0 ? nan : -nan)), Var(a * x));
+  };
+  BOOST_TEST(std::isnan(ad::gradient_through_time<Var>(9, 2.0, 3.0, step, {plenty, 2, 2}).loss));
+}
+
+// Nothing may depend on where in memory the numbers of a step happen to stand.
+BOOST_AUTO_TEST_CASE(every_loss_gives_the_bits_of_one_tape) {
+  std::srand(8);
+  for (const auto loss : {rnn::Loss::squared, rnn::Loss::softmax_ce, rnn::Loss::sigmoid_ce, rnn::Loss::tanh_squared})
+    for (const Index m : {1, 3, 8, 11, 17}) {
+      const Index d = 3, n = 3, T = 13;
+      rnn::Network<> net;
+      net.parameters = {MatrixXd::Random(d, d), MatrixXd::Random(d, n), VectorXd::Random(d), MatrixXd::Random(m, d),
+                        VectorXd::Random(m)};
+      net.h_0 = VectorXd::Random(d);
+      net.alpha = 0.5;
+      net.loss = loss;
+      const rnn::Sequence<> sequence{MatrixXd::Random(n, T), MatrixXd::Random(m, T).cwiseAbs()};
+      rnn::Parameters<double> want;
+      const double L = rnn::recorded_bptt(net, sequence, want);
+      for (const Index segment : {1, 2, 3, 5}) {
+        const auto got = rnn::long_bptt(net, sequence, {plenty, segment, 2});
+        BOOST_TEST(got.loss == L);
+        BOOST_TEST((flatten(got.gradient) == flatten(want)));
+      }
+    }
 }
 
 // --- memory ----------------------------------------------------------------------------------------------------------

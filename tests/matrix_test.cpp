@@ -142,6 +142,8 @@ BOOST_AUTO_TEST_CASE(numbers_of_a_matrix) {
   judge(
       "log sum exp", [](auto& x, auto&) { return ad::log_sum_exp(x); }, random(3, 2, -3, 3), random(1, 1));
   judge(
+      "log softmax", [](auto& x, auto&) { return ad::log_softmax(x); }, random(3, 2, -3, 3), random(1, 1));
+  judge(
       "softmax cross-entropy",
       [](auto& x, auto&) { return ad::softmax_cross_entropy(x, VarMatrix(Matrix::Constant(3, 2, 0.2))); },
       random(3, 2, -3, 3), random(1, 1));

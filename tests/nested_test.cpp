@@ -158,6 +158,33 @@ BOOST_AUTO_TEST_CASE(a_sum_begins_with_zero_as_plain_numbers_do) {  // 0 + -0
   BOOST_TEST(ad::gradient(f, moving)[2].value == 1);
 }
 
+namespace {
+/// dy/dx of y = x + sqrt(w^2) at w = 0, by the tangent sweep of a tape of numbers T: w does not move.
+template <class T>
+T beside_a_pole(const T& at_x, const T& at_w) {
+  struct Inner;
+  TapeOf<T> tape;
+  const Variable<T, Inner> x = tape.template input<Inner>(at_x), w = tape.template input<Inner>(at_w);
+  const Variable<T, Inner> y = x + sqrt(w * w);
+  tape.forward(x);
+  return tape.tangent(y);
+}
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(what_does_not_move_stays_zero_in_every_nesting) {
+  BOOST_TEST(beside_a_pole(1.0, 0.0) == 1);
+  BOOST_TEST(beside_a_pole(Dual<>(1, 1), Dual<>(0)).value == 1);
+  Tape outer;
+  const Var x = outer.input(1.0), w = outer.input(0.0);
+  BOOST_TEST(beside_a_pole(x, w).value() == 1);
+  const Dual<Var> moving(x, Var(1)), still(w);
+  BOOST_TEST(Dual<Var>(moving + sqrt(still * still)).tangent.value() == 1);
+  const ad::Id before = outer.length();
+  Var zero = 0;
+  for (int i = 0; i < 100; ++i) zero += zero * zero;
+  BOOST_TEST(outer.length() == before);
+}
+
 // --- perturbation confusion --------------------------------------------------------------------------------------------
 // Siskind and Pearlmutter, Perturbation confusion and referential transparency (2005). A number of the outer
 // differentiation enters the inner one by lifting: the inner point is written in the outer's numbers.

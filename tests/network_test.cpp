@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "ad/operators.h"
+#include "rnn/recorded_step.h"
 #include "rnn/tensor.h"
 #include "tests/networks.h"
 
@@ -104,6 +105,12 @@ BOOST_AUTO_TEST_CASE(predictions_are_what_the_losses_compare) {
   BOOST_TEST((rnn::prediction(Loss::softmax_ce, far) == Vector::Unit(3, 0)));
 }
 
+/// L_t of whole vectors.
+double recorded_loss(Loss loss, const Vector& v, const Vector& target) {
+  ad::Tape tape;
+  return rnn::loss_t(loss, ad::input(tape, v), ad::VarMatrix(target)).value();
+}
+
 // Values and gradients by v where exp(|v|) overflows, against what they are in the limit.
 BOOST_AUTO_TEST_CASE(losses_are_right_for_large_inputs) {
   struct Row {
@@ -137,6 +144,12 @@ BOOST_AUTO_TEST_CASE(losses_are_right_for_large_inputs) {
           ad::jacobian([&](const auto& v) { return VectorX<std::decay_t<decltype(v(0))>>::Constant(1, loss(v)); }, r.v);
       BOOST_TEST((reverse - r.gradient).cwiseAbs().maxCoeff() <= 1e-12 * 999);
       BOOST_TEST((forward.transpose() - r.gradient).cwiseAbs().maxCoeff() <= 1e-12 * 999);
+      ad::Tape tape;
+      const ad::VarMatrix v = ad::input(tape, r.v);
+      const ad::Var whole = rnn::loss_t(r.loss, v, ad::VarMatrix(r.target));
+      tape.reverse(whole);
+      BOOST_TEST(std::abs(whole.value() - r.value) <= 1e-12 * r.value);
+      BOOST_TEST((ad::adjoint(tape, v) - r.gradient).cwiseAbs().maxCoeff() <= 1e-12 * 999);
     }
   }
 }
@@ -144,11 +157,33 @@ BOOST_AUTO_TEST_CASE(losses_are_right_for_large_inputs) {
 // A loss that is nearly nothing keeps its digits: -log softmax(v)_1 = log(1 + exp(-50)), where exp(-50) = 2e-22.
 BOOST_AUTO_TEST_CASE(small_losses_do_not_cancel) {
   const double e = std::exp(-50.);
-  BOOST_TEST(std::abs(rnn::loss_t(Loss::softmax_ce, Vector(Eigen::Vector2d(50, 0)), Vector(Eigen::Vector2d(1, 0))) / e -
-                      1) < 1e-14);
-  BOOST_TEST(std::abs(rnn::loss_t(Loss::sigmoid_ce, Vector(Eigen::Vector2d(50, -50)), Vector(Eigen::Vector2d(1, 0))) /
-                          (2 * e) -
-                      1) < 1e-14);
+  const auto check = [](Loss loss, const Vector& v, const Vector& target, double want) {
+    BOOST_TEST(std::abs(rnn::loss_t(loss, v, target) / want - 1) < 1e-14);
+    BOOST_TEST(std::abs(recorded_loss(loss, v, target) / want - 1) < 1e-14);
+  };
+  const Eigen::Vector2d first(1, 0);
+  check(Loss::softmax_ce, Eigen::Vector2d(50, 0), first, e);
+  check(Loss::softmax_ce, Eigen::Vector2d(1e15 + 1, 1e15), first, std::log1p(std::exp(-1)));
+  check(Loss::sigmoid_ce, Eigen::Vector2d(50, -50), first, 2 * e);
+  BOOST_TEST((!std::signbit(recorded_loss(Loss::softmax_ce, Eigen::Vector2d(999, 0), first))));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_a_number_costs_no_number) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const Loss loss : {Loss::squared, Loss::softmax_ce, Loss::sigmoid_ce, Loss::tanh_squared})
+    for (const Index m : {1, 2, 9})
+      for (Index k = 0; k < m; ++k) {
+        Vector v = Vector::LinSpaced(m, -1, 1), target = Vector::Constant(m, 0.5);
+        for (double& number : {std::ref(v[k]), std::ref(target[k])}) {
+          const double was = std::exchange(number, nan);
+          BOOST_TEST_CONTEXT(rnn::loss_names[static_cast<int>(loss)] << ", m = " << m << ", k = " << k) {
+            BOOST_TEST(std::isnan(rnn::loss_t(loss, v, target)));
+            BOOST_TEST(std::isnan(recorded_loss(loss, v, target)));
+            if (&number == &v[k]) BOOST_TEST(std::isnan(rnn::prediction(loss, v)[k]));
+          }
+          number = was;
+        }
+      }
 }
 
 BOOST_AUTO_TEST_CASE(parameters_flatten_and_come_back) {

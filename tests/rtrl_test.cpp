@@ -144,6 +144,14 @@ BOOST_AUTO_TEST_CASE(wrong_sizes_are_refused) {
   const auto net = tests::generic_network(Activation::tanh, Loss::squared);
   rnn::Rtrl<double> rtrl(net);
   BOOST_CHECK_THROW(rtrl.J(), std::logic_error);
+  rtrl.advance(Vector::Ones(net.n()), Vector::Ones(net.m()));
+  BOOST_TEST((rtrl.J().size() > 0 && rtrl.loss() != 0));
+  rtrl.reset();
+  BOOST_CHECK_THROW(rtrl.J(), std::logic_error);
+  BOOST_TEST(rtrl.loss() == 0);
+  auto without_inputs = net;
+  without_inputs.parameters.W_in.resize(net.d(), 0);
+  BOOST_CHECK_THROW(rnn::Rtrl<double>(without_inputs).J(), std::logic_error);
   BOOST_CHECK_THROW(rtrl.advance(Vector(2), Vector(2)), std::invalid_argument);
   BOOST_CHECK_THROW(rtrl.advance(Vector(3), Vector(3)), std::invalid_argument);
   auto wrong = net;
