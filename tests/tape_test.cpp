@@ -858,6 +858,10 @@ BOOST_AUTO_TEST_CASE(variables_of_other_recordings_are_refused_and_named) {
   BOOST_CHECK_EXCEPTION(record(y + x * stale), Bad, earlier);
   BOOST_CHECK_EXCEPTION(record(stale + x * x), Bad, earlier);
   BOOST_CHECK_EXCEPTION(record(stale * 3.0), Bad, earlier);
+  BOOST_CHECK_EXCEPTION(record(3.0 * stale), Bad, earlier);
+  BOOST_CHECK_EXCEPTION(record(x - 3.0 * stale), Bad, earlier);
+  BOOST_CHECK_EXCEPTION(record(Var(3) * stale), Bad, earlier);
+  BOOST_CHECK_EXCEPTION(pow(stale, Var(3)), Bad, earlier);
   BOOST_CHECK_EXCEPTION(detach(stale), Bad, earlier);
   BOOST_CHECK_THROW(record(product + x), Bad);
   BOOST_CHECK_EXCEPTION(tape.reverse(stale), Bad, says<Bad>("reverse(y)", "value 42"));
