@@ -46,6 +46,11 @@ inline double sum_of_flows(const double* x, const double* z, Index n) {
   for (Index i = 0; i < n; ++i) sum += flow(x[i], z[i]);
   return sum;
 }
+/// x . z by flow()
+inline double flow_dot(const double* x, const double* z, Index n) {
+  const double dot = kernels::dot(x, z, n);
+  return std::isnan(dot) ? sum_of_flows(x, z, n) : dot;
+}
 /// dy += s x . dx by flow(), in each direction
 void add_flow_dots(Columns& dy, double s, const double* x, const auto& dx) {
   const Eigen::VectorXd before = dy.row(0);
@@ -460,10 +465,7 @@ struct LogSumExp {
   }
   static void push(const auto& c, Index, const auto& dx, auto& dy) {
     for (Index d = 0, n = c.q->rows(); d < dy.cols(); ++d)
-      for (Index j = 0; j < c.cols(); ++j) {
-        const double *const p = softmax(c, j), *const dx_j = column(dx, d) + j * n, dot = kernels::dot(p, dx_j, n);
-        dy(j, d) += std::isnan(dot) ? sum_of_flows(p, dx_j, n) : dot;
-      }
+      for (Index j = 0; j < c.cols(); ++j) dy(j, d) += flow_dot(softmax(c, j), column(dx, d) + j * n, n);
   }
 };
 
@@ -493,8 +495,7 @@ struct LogSoftmax {
   static void push(const auto& c, Index, const auto& dx, auto& dy) {
     for (Index d = 0, n = c.rows(); d < dy.cols(); ++d)
       for (Index j = 0; j < c.cols(); ++j) {
-        const double *const p = softmax(c, j), *const dx_j = column(dx, d) + j * n, dot = kernels::dot(p, dx_j, n);
-        const double mean = std::isnan(dot) ? sum_of_flows(p, dx_j, n) : dot;
+        const double *const dx_j = column(dx, d) + j * n, mean = flow_dot(softmax(c, j), dx_j, n);
         for (Index i = 0; i < n; ++i) dy(j * n + i, d) += dx_j[i] - mean;
       }
   }

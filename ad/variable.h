@@ -7,8 +7,8 @@
 
 namespace ad {
 
-/// A number that remembers, on the active tape, how it was computed. One made from a plain number is a constant: it has
-/// no derivative and costs nothing. Tag keeps nested differentiations apart, as in Dual. Comparisons look at values.
+/// A number that remembers, on the active tape, how it was computed. One made from a plain number, or computed from such
+/// alone, is a constant: it has no derivative and costs nothing. Tag keeps nested differentiations apart, as in Dual. Comparisons look at values.
 template <class T, class Tag>
 class Variable {
  public:
@@ -163,10 +163,10 @@ class Variable {
     const Variable &x = p.x_, &z = p.z_;
     if (w.key_ + 1 == t.next && generation_of(strange(x) | strange(z)) == 0 && t.has_room()) [[likely]]
       return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_before);
-    // said otherwise than above: what both had in common would be computed on the way that is nearly always taken
+    // in other terms than above: what the two tests had in common would be computed on the way nearly always taken
     const auto known = [&](const Variable& v) { return generation_of(v.key_) == t.generation(); };
     if (known(w) && known(x) && known(z) && t.has_room() && t.tape->has_addend_room()) {
-      t.tape->store_.addend[t.tape->addends_++] = id_of(w.key_);
+      t.tape->put_addend(id_of(w.key_));
       return multiply_add<minus>(w.value_, x.value_, id_of(x.key_), z.value_, id_of(z.key_), adds_another);
     }
     if (!minus && is_constant(w.key_) && is_zero(w.value_)) {  // the first term of a sum: 0 + x * z, where 0 + -0 is 0

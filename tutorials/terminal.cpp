@@ -403,7 +403,8 @@ class Browser {
       return;
     }
     if (folder_.empty()) {
-      std::string name = (std::filesystem::temp_directory_path() / "unroll-XXXXXX").string();
+      // mkdtemp() makes up the last six letters
+      std::string name = (std::filesystem::temp_directory_path() / "unroll-").string() + std::string(6, 'X');
       if (mkdtemp(name.data()) == nullptr) {
         message_ = "cannot write in " + std::filesystem::temp_directory_path().string();
         return;
