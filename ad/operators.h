@@ -67,8 +67,14 @@ struct Recording {
     const V& v = element(y, k);
     return v.id() == 0 ? 0 : tape.check(v, "the result of f");
   }
-  Like<X, T> adjoints(const std::vector<T>& a) const {
-    return map<T>(x, [&](Eigen::Index, const V& v) { return a[v.id()]; });
+  /// The gradient of sum_k weight(k) y_k, by one reverse sweep.
+  template <class W>
+  Like<X, T> pull(const W& weight) {
+    std::vector<std::pair<V, T>> outputs;
+    for (Eigen::Index k = 0; k < size_of(y); ++k)
+      if (output(k) != 0) outputs.emplace_back(element(y, k), weight(k));
+    tape.reverse(outputs);
+    return map<T>(x, [this](Eigen::Index, const V& v) { return tape.adjoint(v); });
   }
 };
 
@@ -114,12 +120,8 @@ auto vjp(F&& f, const X& x, const W& w) {
   detail::Recording<T, F, X> r(f,
                                detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
   detail::require_size("vjp", "the weight of the outputs", detail::size_of(w), "f(x)", detail::size_of(r.y));
-  std::vector<T> a(r.top + 1, T(0));
   const auto weight = detail::evaluated(w);
-  for (Eigen::Index k = 0; k < detail::size_of(r.y); ++k)
-    if (const Id i = r.output(k)) a[i] += T(detail::element(weight, k));
-  r.tape.sweep_down(a.data(), r.top);
-  return r.adjoints(a);
+  return r.pull([&](Eigen::Index k) { return T(detail::element(weight, k)); });
 }
 
 /// f(x) and df/dx of a function with one number as result, by one reverse sweep.
@@ -130,11 +132,8 @@ auto value_and_gradient(F&& f, const X& x) {
   detail::Recording<T, F, X> r(f,
                                detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
   detail::require_size("gradient", "f(x)", detail::size_of(r.y), "the result of a function with a gradient", 1);
-  std::vector<T> a(r.top + 1, T(0));
-  const Id y = r.output(0);
-  if (y != 0) a[y] = T(1);
-  r.tape.sweep_down(a.data(), y);
-  return ValueAndGradient<T, detail::Like<X, T>>{detail::element(r.y, 0).value(), r.adjoints(a)};
+  return ValueAndGradient<T, detail::Like<X, T>>{detail::element(r.y, 0).value(),
+                                                 r.pull([](Eigen::Index) { return T(1); })};
 }
 
 /// df/dx of a function with one number as result, by one reverse sweep.

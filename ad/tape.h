@@ -218,20 +218,18 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// The adjoint sweep: from y downward, d(y)/d(every variable before it), times `seed`. Earlier adjoints are forgotten.
   template <class Tag>
   void reverse(const Variable<T, Tag>& y, T seed = T(1)) {
-    const Id top = check(y, "reverse(y)");
-    zero(store_.adjoint);
-    store_.adjoint[output_ = top] = seed;
-    sweep_down(store_.adjoint.data(), top);
+    output_ = check(y, "reverse(y)");
+    sweep_from(output_, [&](T* adjoint) { adjoint[output_] = seed; });
   }
   /// The adjoint sweep of a weighted sum of outputs: d(sum_k w_k y_k).
   template <class Tag>
   void reverse(std::span<const std::pair<Variable<T, Tag>, T>> outputs) {
     Id top = 0;
     for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(outputs)"));
-    zero(store_.adjoint);
-    for (const auto& [y, w] : outputs) store_.adjoint[y.id()] += w;
     output_ = std::all_of(outputs.begin(), outputs.end(), [&](const auto& w) { return w.first.id() == top; }) ? top : 0;
-    sweep_down(store_.adjoint.data(), top);
+    sweep_from(top, [&](T* adjoint) {
+      for (const auto& [y, w] : outputs) adjoint[y.id()] += w;
+    });
   }
   template <class Tag>
   void reverse(const std::vector<std::pair<Variable<T, Tag>, T>>& outputs) {
@@ -304,15 +302,12 @@ class TapeOf : private Cursor<T>, public Annotations {
       for (Id k = blocks_; k-- > 0;) {
         const Block<T>* const b = store_.block.data() + k;
         if (b->before > top) continue;
-        if (top >= b->end) entries_down<false>(adjoint, b->end, top, b->shift, addend);
+        if (top >= b->end) entries_down<true>(adjoint, b->end, top, b->shift, addend);
         if (waiting && waiting->from >= b->before) waiting->add(*waiting, b->before, adjoint);
         b->rule->pullback(*this, *b, adjoint, waiting);
         top = b->before - 1;
       }
-    if (top > 20'000)
-      entries_down<true>(adjoint, inputs_ + 1, top, 0, addend);
-    else
-      entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
+    entries_down<true>(adjoint, inputs_ + 1, top, 0, addend);
   }
 
   /// Sweeps in several directions at once (A = Tangents) know single numbers only.
@@ -495,6 +490,28 @@ class TapeOf : private Cursor<T>, public Annotations {
 #endif
   }
 
+  /// The adjoint sweep over the tape's own adjoints, begun by seed(adjoint). That 0 * infinity = 0 takes a test an entry,
+  /// so a first attempt makes none, and looks at its end: what is not finite, every entry hands on to its operands, down
+  /// to the inputs, or to place 0 where it has none. Only if there is any, the sweep is made again, with care.
+  template <class Seed>
+  void sweep_from(Id top, const Seed& seed) {
+    const auto begin = [&] {
+      zero(store_.adjoint);
+      seed(store_.adjoint.data());
+      return store_.adjoint.data();
+    };
+    if constexpr (std::is_same_v<T, double>)
+      if (only_scalars()) {
+        double* const adjoint = begin();
+        const Id* addend = addend_above(top);
+        entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
+        std::uint64_t differences = 0;  // x - x is 0, or NaN
+        for (Id i = 0; i <= inputs_; ++i) differences |= std::bit_cast<std::uint64_t>(adjoint[i] - adjoint[i]);
+        if (differences == 0) return;
+      }
+    sweep_down(begin(), top);
+  }
+
   /// Behind the addends of all entries up to this place. What lies above is counted: mostly it is little.
   const Id* addend_above(Id place) const {
     if (addends_ == 0) return nullptr;
@@ -510,17 +527,24 @@ class TapeOf : private Cursor<T>, public Annotations {
   }
 
   /// Entries of single numbers, those of variables top down to first, which have their entries `shift` places lower.
+  template <bool careful, class A>
+  void entries_down(A* adjoint, Id first, Id top, Id shift, const Id*& addend) const {
+    if (top < first) return;
+    if (top - first > 20'000)
+      entries_down<careful, true>(adjoint, first, top, shift, addend);
+    else
+      entries_down<careful, false>(adjoint, first, top, shift, addend);
+  }
   /// Many are fetched early. (Wherever else the loop stands in memory, its time may differ by a tenth.)
-  template <bool many, class A>
+  template <bool careful, bool many, class A>
   [[gnu::noinline, gnu::aligned(64)]] void entries_down(A* adjoint, Id first, Id top, Id shift,
                                                         const Id*& addend) const {
-    if (top < first) return;
     const Partials<T>* e = store_.entry.data() - shift;
     const Code* codes = store_.code.data() - shift;
     if constexpr (std::is_same_v<A, double>) {
       const Id* above = addend;
       double g = adjoint[top];
-      for (Id i = top;; --i) {
+      for (std::size_t i = top;; --i) {
         if constexpr (many)
           if (i % 8 == 0) {  // eight entries are three cache lines, their adjoints one
             const char* const ahead = reinterpret_cast<const char*>(e + i) - 1536;
@@ -528,11 +552,11 @@ class TapeOf : private Cursor<T>, public Annotations {
             __builtin_prefetch(adjoint + i - 128, 1);
           }
         const Partials<T>& k = e[i];
-        const Id before = i - 1;
+        const std::size_t before = i - 1;
         const Code code_i = codes[i];
         double h;  // the adjoint of the entry before
         adjoint[i] = g;
-        if (nonzero_and_finite(g)) [[likely]] {
+        if (!careful || nonzero_and_finite(g)) [[likely]] {
           if (many && (code_i & adds_before)) {  // a long tape is mostly sums: these need no comparison
             adjoint[k.of.a] = multiply_add(k.pa, g, adjoint[k.of.a]);
             if (k.of.b) adjoint[k.of.b] = multiply_add(k.pb, g, adjoint[k.of.b]);
@@ -559,7 +583,7 @@ class TapeOf : private Cursor<T>, public Annotations {
             }
           }
         } else {
-          give(adjoint, k, addend_of(i, code_i, above), g);
+          give(adjoint, k, addend_of(static_cast<Id>(i), code_i, above), g);
           h = adjoint[before];
         }
         if (i == first) {

@@ -91,8 +91,8 @@ class Variable {
     return record_slowly(op, y, px, pz, x.value_, x.key_, z.value_, z.key_, where.file, where.line);
   }
   // piece by piece: a variable handed over whole would be kept in memory on the way that is always taken
-  [[gnu::noinline, gnu::cold]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Key xk,
-                                                             Copied z, Key zk, const char* file, unsigned line) {
+  [[gnu::noinline]] static Variable record_slowly(Op op, Copied y, Copied px, Copied pz, Copied x, Key xk, Copied z,
+                                                  Key zk, const char* file, unsigned line) {
     if (!is_variable(xk) && !is_variable(zk)) return y;  // of constants alone: a constant
     Cursor<T>& t = tape();
     const Where where{file, line};
