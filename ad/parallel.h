@@ -48,8 +48,8 @@ class Pool {
       for (std::size_t i = 0; i < n; ++i) piece(i);
       return;
     }
-    Work work{n, [](void* f, std::size_t i) { (*static_cast<std::remove_reference_t<F>*>(f))(i); },
-              const_cast<void*>(static_cast<const void*>(std::addressof(piece)))};
+    const auto call = [&piece](std::size_t i) { piece(i); };
+    Work work{n, [](const void* f, std::size_t i) { (*static_cast<decltype(&call)>(f))(i); }, &call};
     const std::lock_guard one_at_a_time(turn_);
     {
       const std::lock_guard lock(mutex_);
@@ -67,8 +67,8 @@ class Pool {
  private:
   struct Work {
     std::size_t n;
-    void (*call)(void*, std::size_t);
-    void* piece;
+    void (*call)(const void*, std::size_t);
+    const void* piece;
     std::atomic<std::size_t> next{0};
     std::size_t failed = n;
     std::exception_ptr error{};

@@ -57,8 +57,11 @@ struct Revolve {
     std::size_t step, state, fixed;
   };
   /// Divides T steps so that least is computed again. Throws std::invalid_argument if the memory is too small, with the
-  /// number of bytes that are needed.
+  /// number of bytes that are needed, and for numbers below zero.
   static Division divide(Index T, const Memory& memory, const Bytes& bytes) {
+    if (memory.segment < 0 || memory.states < 0)
+      throw std::invalid_argument("ad::Memory: segment = " + std::to_string(memory.segment) +
+                                  ", states = " + std::to_string(memory.states) + ": 0 or more is meant");
     constexpr std::size_t cache = std::size_t{1} << 20;
     Division best{0, 0};
     double least = std::numeric_limits<double>::infinity();

@@ -45,6 +45,9 @@ std::vector<rnn::Sequence<>> batch(Index count) {
 
 BOOST_AUTO_TEST_SUITE(batch_)
 
+std::atomic<std::size_t> sum_of_pieces{0};
+void add_piece(std::size_t i) { sum_of_pieces += i; }
+
 BOOST_AUTO_TEST_CASE(every_piece_is_done_once) {
   for (const unsigned threads : {1U, 2U, 3U, 8U}) {
     Pool pool(threads);
@@ -57,6 +60,8 @@ BOOST_AUTO_TEST_CASE(every_piece_is_done_once) {
     }
   }
   BOOST_CHECK_EXCEPTION(Pool(0), std::invalid_argument, says<std::exception>("0 threads"));
+  Pool(2).run(100, add_piece);  // any callable: a plain function too
+  BOOST_TEST(sum_of_pieces == 99U * 100 / 2);
 }
 
 BOOST_AUTO_TEST_CASE(several_threads_do_take_part_and_stay) {

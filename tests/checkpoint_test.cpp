@@ -296,6 +296,9 @@ BOOST_AUTO_TEST_CASE(the_least_memory_named_is_enough_and_a_byte_less_is_not) {
     before = used.recomputed;
   }
   BOOST_TEST(before == 0);  // one tape
+  for (const ad::Memory& wrong : {ad::Memory{.segment = -1}, ad::Memory{.states = -1}})
+    BOOST_CHECK_EXCEPTION(ad::gradient_through_time(net.T, net.theta(), net.h_0, net.step(), wrong),
+                          std::invalid_argument, says<std::exception>("= -1"));
 }
 
 BOOST_AUTO_TEST_CASE(memory_hardly_grows_with_time) {
