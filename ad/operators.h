@@ -57,8 +57,8 @@ struct Recording {
   decltype(as_variables<V>(std::declval<F&>()(std::declval<const Like<X, V>&>()))) y;
   Id top;  // of the tape when f had run
 
-  Recording(F& f, const Like<X, T>& at)
-      : x(map<V>(at, [this](Eigen::Index, const T& v) { return tape.template input<TagOf<F>>(v); })),
+  Recording(F& f, const X& at)
+      : x(map<V>(evaluated(at), [this](Eigen::Index, const auto& s) { return tape.template input<TagOf<F>>(T(s)); })),
         y(as_variables<V>(f(std::as_const(x)))),
         top(tape.length()) {}
 
@@ -117,8 +117,7 @@ template <class F, class X, class W>
 auto vjp(F&& f, const X& x, const W& w) {
   using T = typename detail::ScalarOf<X>::type;
   detail::require_function(f, "vjp");
-  detail::Recording<T, F, X> r(f,
-                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f, x);
   detail::require_size("vjp", "the weight of the outputs", detail::size_of(w), "f(x)", detail::size_of(r.y));
   const auto weight = detail::evaluated(w);
   return r.pull([&](Eigen::Index k) { return T(detail::element(weight, k)); });
@@ -129,8 +128,7 @@ template <class F, class X>
 auto value_and_gradient(F&& f, const X& x) {
   using T = typename detail::ScalarOf<X>::type;
   detail::require_function(f, "gradient");
-  detail::Recording<T, F, X> r(f,
-                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f, x);
   detail::require_size("gradient", "f(x)", detail::size_of(r.y), "the result of a function with a gradient", 1);
   return ValueAndGradient<T, detail::Like<X, T>>{detail::element(r.y, 0).value(),
                                                  r.pull([](Eigen::Index) { return T(1); })};
@@ -148,8 +146,7 @@ template <class F, class X>
 auto jacobian(F&& f, const X& x) {
   using T = typename detail::ScalarOf<X>::type;
   detail::require_function(f, "jacobian");
-  detail::Recording<T, F, X> r(f,
-                               detail::map<T>(detail::evaluated(x), [](Eigen::Index, const auto& s) { return T(s); }));
+  detail::Recording<T, F, X> r(f, x);
   std::vector<Id> in, out;  // 0: an output that depends on nothing
   for (Eigen::Index j = 0; j < detail::size_of(r.x); ++j) in.push_back(detail::element(r.x, j).id());
   for (Eigen::Index i = 0; i < detail::size_of(r.y); ++i) out.push_back(r.output(i));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstdio>
@@ -49,6 +50,11 @@ template <class T>
 class TapeOf;
 template <class T = double, class Tag = void>
 class Variable;
+/// Pairs of a variable and a number.
+template <class P>
+concept Weighted = requires(const P& p) {
+  p.begin()->second;
+};
 
 /// The place where recording goes on: what every operation touches, kept together.
 template <class T>
@@ -218,22 +224,22 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// The adjoint sweep: from y downward, d(y)/d(every variable before it), times `seed`. Earlier adjoints are forgotten.
   template <class Tag>
   void reverse(const Variable<T, Tag>& y, T seed = T(1)) {
-    output_ = check(y, "reverse(y)");
-    sweep_from(output_, [&](T* adjoint) { adjoint[output_] = seed; });
+    reverse(std::array{std::pair(y, seed)});
   }
-  /// The adjoint sweep of a weighted sum of outputs: d(sum_k w_k y_k).
-  template <class Tag>
-  void reverse(std::span<const std::pair<Variable<T, Tag>, T>> outputs) {
+  /// The adjoint sweep of a weighted sum of outputs, pairs (y_k, w_k): d(sum_k w_k y_k).
+  template <Weighted P>
+  void reverse(const P& outputs) {
     Id top = 0;
-    for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(outputs)"));
+    for (const auto& [y, w] : outputs) top = std::max(top, check(y, "reverse(y)"));
     output_ = std::all_of(outputs.begin(), outputs.end(), [&](const auto& w) { return w.first.id() == top; }) ? top : 0;
-    sweep_from(top, [&](T* adjoint) {
-      for (const auto& [y, w] : outputs) adjoint[y.id()] += w;
-    });
-  }
-  template <class Tag>
-  void reverse(const std::vector<std::pair<Variable<T, Tag>, T>>& outputs) {
-    reverse(std::span(outputs));
+    const auto begin = [&] {
+      zero(store_.adjoint);
+      for (const auto& [y, w] : outputs) store_.adjoint[y.id()] += w;
+      return store_.adjoint.data();
+    };
+    if constexpr (std::is_same_v<T, double>)
+      if (only_scalars() && attempt_down(begin(), top)) return;
+    sweep_down(begin(), top);
   }
   /// The adjoint of x after reverse(y): dy/dx.
   template <class Tag>
@@ -244,12 +250,11 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// The tangent sweep: from x upward, d(every variable)/dx, times `seed`. x need not be an input.
   template <class Tag>
   void forward(const Variable<T, Tag>& x, const T& seed = T(1)) {
-    const std::pair<Variable<T, Tag>, T> one[] = {{x, seed}};
-    forward(std::span<const std::pair<Variable<T, Tag>, T>>(one));
+    forward(std::array{std::pair(x, seed)});
   }
-  /// The tangent sweep in a direction: each given variable moves with its speed.
-  template <class Tag>
-  void forward(std::span<const std::pair<Variable<T, Tag>, T>> direction) {
+  /// The tangent sweep in a direction, pairs (x_k, speed): each given variable moves with its speed.
+  template <Weighted P>
+  void forward(const P& direction) {
     for (const auto& [x, speed] : direction) check(x, "forward(x)");
     zero(store_.tangent);
     moved_ = 0;
@@ -258,10 +263,6 @@ class TapeOf : private Cursor<T>, public Annotations {
       if (x.id() > inputs_ && !is_zero(speed) && is_result(x.id())) moved_ = x.id();
     }
     sweep_up(store_.tangent.data());
-  }
-  template <class Tag>
-  void forward(const std::vector<std::pair<Variable<T, Tag>, T>>& direction) {
-    forward(std::span(direction));
   }
   /// The tangent of y after forward(x): dy/dx.
   template <class Tag>
@@ -490,26 +491,15 @@ class TapeOf : private Cursor<T>, public Annotations {
 #endif
   }
 
-  /// The adjoint sweep over the tape's own adjoints, begun by seed(adjoint). That 0 * infinity = 0 takes a test an entry,
-  /// so a first attempt makes none, and looks at its end: what is not finite, every entry hands on to its operands, down
-  /// to the inputs, or to place 0 where it has none. Only if there is any, the sweep is made again, with care.
-  template <class Seed>
-  void sweep_from(Id top, const Seed& seed) {
-    const auto begin = [&] {
-      zero(store_.adjoint);
-      seed(store_.adjoint.data());
-      return store_.adjoint.data();
-    };
-    if constexpr (std::is_same_v<T, double>)
-      if (only_scalars()) {
-        double* const adjoint = begin();
-        const Id* addend = addend_above(top);
-        entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
-        std::uint64_t differences = 0;  // x - x is 0, or NaN
-        for (Id i = 0; i <= inputs_; ++i) differences |= std::bit_cast<std::uint64_t>(adjoint[i] - adjoint[i]);
-        if (differences == 0) return;
-      }
-    sweep_down(begin(), top);
+  /// The adjoint sweep over single numbers without the test an entry that 0 * infinity = 0 takes. Returns whether that did
+  /// not matter: what is not finite, every entry hands on to its operands, down to the inputs, or to place 0 where it has
+  /// none. Otherwise the sweep is to be made again, with care.
+  bool attempt_down(double* adjoint, Id top) const {
+    const Id* addend = addend_above(top);
+    entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
+    std::uint64_t differences = 0;  // x - x is 0, or NaN
+    for (Id i = 0; i <= inputs_; ++i) differences |= std::bit_cast<std::uint64_t>(adjoint[i] - adjoint[i]);
+    return differences == 0;
   }
 
   /// Behind the addends of all entries up to this place. What lies above is counted: mostly it is little.
