@@ -26,7 +26,7 @@ LESSON(3, "Total and partial: contributions add over paths") {
   show("derivative", ad::derivative(total, theta));
   expect("f = 4 theta^2", total(theta), 4 * theta * theta);
   expect("8 theta", ad::derivative(total, theta), 8 * theta);
-  //% $8\theta$. But $5\theta$ is no accident of the pen: it, too, is a derivative. Of what?
+  //% $8\theta$. Yet $5\theta$ is a derivative, too, if not the one the notes meant: of what?
 
   //% # Who uses theta?
   //% Lesson 2 told us how to look: record $f$, sweep back, and see who hands something to $\theta$.
@@ -66,8 +66,8 @@ LESSON(3, "Total and partial: contributions add over paths") {
   show("at fixed h", ad::derivative(partial, theta));
   expect("the value is the same", partial(theta), total(theta));
   expect("h + 2 theta", ad::derivative(partial, theta), 3 * theta + 2 * theta);
-  //% Both answers were right. They answer different questions, and the notation $\frac{\partial f}{\partial \theta}$ does
-  //% not say which one was asked.
+  //% Both are derivatives of $f$. They answer different questions, and the notation $\frac{\partial f}{\partial \theta}$ does
+  //% not say which one was asked. (How the notes came to $5\theta$: step 5.)
   //%ja 全微分と偏微分は別の問いへの答えである．何を固定したかを書かなければ，記号だけでは区別できない．
 
   //% # The other path alone
@@ -145,7 +145,8 @@ LESSON(3, "Total and partial: contributions add over paths") {
   ask("How many entries use h_1?", uses, 0.0, "h_1 goes into o_1, and into ...");
   expect("two entries use h_1", uses, 2);
   //% One makes the output, one is on its way to $h_2$. The reason is nothing more than this: $h_1$ is used **twice**, and
-  //% who is used twice receives twice.
+  //% who is used twice receives twice. (Mind the notes' index: here it names the path a change goes *through*; in step 3 it
+  //% named what is held.)
 
   //% # Two paths, two numbers
   //% So the adjoint of $h_1$ is a sum by construction, and each half can be named. The later notes write it as (1.12),
@@ -199,8 +200,8 @@ LESSON(3, "Total and partial: contributions add over paths") {
   show("dL/dw_1", each(0), "dL/dw_2", each(1));
   show("adjoint of w", time.adjoint(w));
   expect("the sum over the times of use", time.adjoint(w), each.sum(), 1e-14);
-  //% Backpropagation through time (経時的誤差逆伝播法, BPTT) is this sum, and the recursion of the page before is how it is
-  //% found quickly.
+  //% Backpropagation through time (経時的誤差逆伝播法, BPTT) is this sum, and the recursion (1.12) of step 7 is how it is found
+  //% quickly.
 
   //% # What the notes drop
   //% One handwritten line stops after one step: it lets $h_t$ act on $L_t$ and $L_{t+1}$, but not beyond. Another has a sum

@@ -82,7 +82,8 @@ LESSON(4, "A network through time") {
   //% - (1.3) $v_t = W_{\mathrm{out}} h_t + b_{\mathrm{out}}$ and (1.4) $y_t = g(v_t)$: here the softmax
   //% - (1.5) $L = \sum_t L_t$: here the cross-entropy of $y_t$ with $[p_t, 1 - p_t]$
   //%
-  //% The five parameters together are called $\theta$. Ours: $n = 2$ inputs, $d = 3$ units, $m = 2$ outputs.
+  //% The five parameters together are called $\theta$. Ours: $n = 2$ inputs, as a bit goes in as $x_t = [b_t; 1 - b_t]$, $d = 3$ units,
+  //% $m = 2$ outputs.
   auto net = rnn::random_network(2, 3, 2, random);  // n, d, m
   net.alpha = alpha;
   net.loss = rnn::Loss::softmax_ce;
@@ -93,6 +94,7 @@ LESSON(4, "A network through time") {
       "d x d and d x n and d, then m x d and m");
   expect("d (d + n + 1) + m (d + 1)", static_cast<long>(rnn::size(theta)), 3L * (3 + 2 + 1) + 2 * (3 + 1));
   expect("h_0 = 0", net.h_0.isZero(0));
+  expect("x_t = [b_t; 1 - b_t]", sequence.x.row(1).eval(), (1 - sequence.x.row(0).array()).matrix().eval());
   //%hide
   {
     const Eigen::VectorXd x_1 = sequence.x.col(0);
@@ -277,6 +279,7 @@ LESSON(4, "A network through time") {
     expect("without W_rec it is (1 - alpha)^5", leak_alone(0) / leak_alone(5), std::pow(1 - a, 5));
     expect("with W_rec it is more", full(0) / full(5) > leak_alone(0) / leak_alone(5));
   }
+  ask("At alpha = 1 and with W_rec = 0, what fraction of the credit is left at h_1?", 0, 0.0, "(1 - alpha)^5");
   show(reach);
   //%show
   //% A slow network carries credit far by its leak; Elman's, at $\alpha = 1$, by its weights alone.

@@ -221,6 +221,7 @@ LESSON(5, "One double sum, two orders") {
   table += " total   ";
   rnn::for_each_block([&](auto, const auto& r, const auto& c) { table += fmt::format("{:>10.0e}", (r - c).norm()); },
                       all_rows, all_columns);
+  ask("Of which do row t and column t agree at every t: W_rec (1) or W_out (2)?", 2, 0.0, "on which losses does the W_out of time t act?");
   show(table);
   for (std::size_t t = 0; t < 6; ++t) {
     expect("row and column of the same time differ", distance(rows[t], columns[t]) > 1e-3);
@@ -348,7 +349,7 @@ LESSON(5, "One double sum, two orders") {
   expect("for small eta the error is proportional to eta", errors[1] / errors[2], 10.0, 1.5);
   expect("at eta = 0.1 it is not small", errors[0] > 10 * errors[2]);
   //%show
-  //% The chapter lets $I$ stand for online learning too. It is exact for weights at rest; for weights that move it is an
+  //% The notes let $I$ stand for online learning too. It is exact for weights at rest; for weights that move it is an
   //% approximation, good when $\eta$ is small.
 
   //% # Two orders

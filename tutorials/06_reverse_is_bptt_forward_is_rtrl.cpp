@@ -159,7 +159,8 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //% # P has three indices
   //% $W_{\mathrm{in}}$ has two indices, so the $P_t$ of $W_{\mathrm{in}}$ has three: $(P_t)_{ijk} = \partial h_i / \partial W_{jk}$, a
   //% third-order tensor (3階テンソル) of d x d x n. We look at slices, one for each input $k$. The immediate
-  //% $\tilde{P}_t = \alpha\,\mathrm{diag}(f'(u_t)) \otimes x_t$ is diagonal in each: a weight moves its own unit.
+  //% $\tilde{P}_t = \alpha\,\mathrm{diag}(f'(u_t)) \otimes x_t$ is diagonal in each: a weight moves its own unit. ($\otimes$ is the tensor
+  //% product, テンソル積: slice $k$ is the matrix times $x_t[k]$.)
   const auto& P_1 = P_W_in[1 - 1];                      // immediate
   const auto& P_3 = P_W_in[3 - 1];
   ask("x_1 = (1, 0). How many entries of slice 1 of P_1 are not zero?",
@@ -173,7 +174,8 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   expect("slice 1 is zero", P_1.slice(1).isZero(0));
   expect("at t = 3 slice 0 is full", (P_3.slice(0).array() != 0).all());
   //%show
-  //% The notes contract the first index away: $\delta_t^{\mathrm{out}} W_{\mathrm{out}} \tilde{\otimes}_1 P_t = \partial L_t / \partial W_{\mathrm{in}}$.
+  //% The notes contract the first index away, $\tilde{\otimes}_1$: $\partial L_t / \partial W_{\mathrm{in}} = \delta_t^{\mathrm{out}} W_{\mathrm{out}} \tilde{\otimes}_1 P_t$, a sum
+  //% over units, with the output's error $\delta_t^{\mathrm{out}} = \partial L_t / \partial v_t$ as a row.
   const Eigen::RowVectorXd credit_3 = immediate.col(3 - 1).transpose();
   show("dL_3/dW_in", rnn::contract_row(credit_3, P_3));
   expect("the contraction is dL_t/dW_in", rnn::contract_row(credit_3, P_3), rtrl_by_hand.per_step[2].W_in);
@@ -288,15 +290,15 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   //%hide
   show(memory);
   //%show
-  //% But $P$ has $d^2 (d + n + 1)$ numbers. BPTT by hand keeps $3d + n + 1$ a step: $h_{t-1}$, $x_t$, slope, error. How long
-  //% must a sequence be before that is more than $P$?
+  //% But $P$ has $d^2 (d + n + 1)$ numbers. BPTT by hand keeps $3d + n + 1$ a step: $[h_{t-1}; x_t; 1]$, the slopes
+  //% $\alpha f'(u_t)$ and $\tilde{\delta}_t$. How long must a sequence be before that is more than $P$?
   const auto length = [](double d, double n) {
     return d * d * (d + n + 1) / (3 * d + n + 1);
   };
   show("d = 3", length(3, 2), "d = 32", length(32, 2));
   show("d = 512", length(512, 2));
   expect("about d^2 / 3", length(512, 2) / (512.0 * 512 / 3), 1.0, 0.01);
-  expect("what rules/bptt.h keeps: [h; x; 1], slope, error", 3 * 3 + 2 + 1, (3 + 2 + 1) + 3 + 3);
+  expect("what rules/bptt.h keeps: [h; x; 1], slopes, delta~", 3 * 3 + 2 + 1, (3 + 2 + 1) + 3 + 3);
   //% Few units and a long life favour RTRL; many units favour BPTT.
 
   //% # What they cost
@@ -341,6 +343,7 @@ LESSON(6, "BPTT is reverse mode, RTRL is forward mode") {
   Matrix right = P_at_once;
   for (int r = 3; r <= 6; ++r) right = at(J, r) * right;
   right = immediate.col(6 - 1).transpose() * right;
+  ask("From the right, J times P~ takes 3 x 3 x 18 multiplications. How many does a row times J take, from the left?", 9, 0.0, "three entries of three terms each");
   show("from the left", (left * P_at_once).norm());
   show("from the right", right.norm());
   expect("one product", (left * P_at_once).eval(), right, 1e-15);

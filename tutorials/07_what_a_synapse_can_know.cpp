@@ -103,12 +103,13 @@ LESSON(7, "What a synapse can know") {
   const Vector at_once = P[3].col(7) - J[3] * P[2].col(7);
   expect("it is the immediate sensitivity of lesson 6", at_once(1), slope * before, 1e-15);
   //%show
-  //% That much of the gradient is *Hebbian*: the two ends of the synapse, multiplied. It is the immediate sensitivity
+  //% That much of the gradient is *Hebbian* (ヘブ則): the two ends of the synapse, multiplied. It is the immediate sensitivity
   //% $\tilde{P}_t$ of lesson 6, and it is the easy part.
 
   //% # What BPTT asks of it
   //% BPTT multiplies this number by $\delta_3[1]$, the credit of the unit behind the synapse. (1.12), written out with
-  //% $\phi_t = \alpha f'(u_t)$ and $q_t = W_{\mathrm{out}}^\top e_t$, the error $e_t$ sent back to the units, has five parts:
+  //% $\phi_t = \alpha f'(u_t)$ and $q_t = W_{\mathrm{out}}^\top e_t$, the error $e_t = \partial L_t / \partial v_t$ sent back to the units
+  //% (lesson 6's $\tilde{\delta}_t$, as a column), has five parts:
   //% $$\delta_3[1] = q_3[1] + (1 - \alpha)\, \delta_4[1] + \sum_{k=0}^{2} \phi_4[k]\, W_{k1}\, \delta_4[k]$$
   rules::Bptt<double> bptt(net);
   rules::learn(bptt, net, sequence, true);
@@ -151,7 +152,9 @@ LESSON(7, "What a synapse can know") {
   show("what J_4 makes of it", pushed);
   expect("it has moved every unit", (column.array() != 0).all());
   expect("to carry on one of them takes the others", std::abs(pushed(1) - J[4](1, 1) * column(1)) > 1e-8);
-  //% To carry even one of them on takes the others, and all of $J$: every weight of the network.
+  expect("and a row of J", pushed(1), J[4].row(1).dot(column), 1e-15);
+  //% To carry its entry $i$ on takes all entries, and row $i$ of $J$; to carry them all on takes all of $J$: every recurrent weight
+  //% of the network.
   //%
   //% | | in time | in space |
   //% |---|---|---|
@@ -161,8 +164,9 @@ LESSON(7, "What a synapse can know") {
   //% Each is local in one way at most. What is left of the gradient if a rule must be local in both?
 
   //% # Why not store it all?
-  //% Time first. To go back, BPTT keeps $h_t$ and $x_t$ of every step: $T (d + n)$ numbers, then reads them in reverse
-  //% order. For a computer that is little. But a neuron's activity is its memory of the past; the next activity overwrites it.
+  //% Time first. To go back, BPTT must keep at least $h_t$ and $x_t$ of every step, $T (d + n)$ numbers; slopes and errors can be
+  //% computed again. Then it reads them in reverse order. For a computer that is little. But a neuron's activity is its memory
+  //% of the past; the next activity overwrites it.
   //% Could one *run* the network backward instead, and solve (1.2) for $h_{t-1}$? Say $h_6$ is known but for an error of
   //% $10^{-6}$.
   //%ja 脳は過去の状態を全て保存して逆向きに再生することは困難である．
@@ -234,8 +238,9 @@ LESSON(7, "What a synapse can know") {
   //% So let us go forward, and be local in space as well. For one weight, $p_t[i] = \partial h_t[i] / \partial W_{jl}$, RTRL's
   //% recursion (1.17) has three terms:
   //% $$p_t[i] = (1 - \alpha)\, p_{t-1}[i] + \tilde{p}_t[i] + \phi_t[i] \sum_k W_{ik}\, p_{t-1}[k]$$
-  //% The second is the product of the first page, there for $i = j$ only. The third alone goes through connections. Drop it, and no unit but its own is ever moved: of $d$ numbers one is left, the synapse's
-  //% eligibility trace (適格度トレース) $E$.
+  //% The second is the product of step 1, there for $i = j$ only: $\phi_t[j]\, z_t[l]$, where $z_t = [h_{t-1}; x_t; 1]$ is all that
+  //% weights read. The third alone goes through connections. Drop it, and no unit but its own is ever moved: of $d$ numbers one
+  //% is left, the synapse's eligibility trace (適格度トレース) $E$.
   Vector E = Vector::Zero(7);                           // of W_rec[1,2]
   for (int t = 1; t <= 6; ++t)
     E(t) = (1 - alpha) * E(t - 1) + phi(t)(1) * states.h(2, t - 1);
@@ -244,7 +249,7 @@ LESSON(7, "What a synapse can know") {
   for (std::size_t t = 0; t <= 6; ++t) truth(static_cast<int>(t)) = P[t](1, 7);
   const double new_part = phi(4)(1) * states.h(2, 3);
   //%show
-  ask(fmt::format("E_3 = {:.5f}, and at t = 4 phi z = {:.5f}. What is E_4? (alpha = {})", E(3), new_part, text(alpha)), E(4), 6e-6);
+  ask(fmt::format("E_3 = {:.5f}, and phi_4[1] h_3[2] = {:.5f}. What is E_4? (alpha = {})", E(3), new_part, text(alpha)), E(4), 6e-6);
   show("E_1 .. E_6", E.tail(6));
   //%hide
   show("exact     ", truth.tail(6));
@@ -414,17 +419,23 @@ LESSON(7, "What a synapse can know") {
   //% On average no line points farther off than the one below. And the slower the units, the more of their memory is
   //% leak, and the less there is to lose.
 
-  //% # Three slips of the pen
-  //% The notes write RFLO as $\Delta W_{\mathrm{rec}} = \eta B \epsilon P$, with $Q_t$ made of $x_{t-1}$, for a loss $\frac{1}{2T} \sum_t$.
-  //% A number finds each. First, $B\epsilon$ is a column: taken times $P$ entry by entry, does it scale rows or columns?
+  //% # A slip of the pen: rows or columns?
+  //% The notes write RFLO as $\Delta W_{\mathrm{rec}} = \eta B \epsilon P$ and $\Delta W_{\mathrm{in}} = \eta B \epsilon Q$. Their $\epsilon$ is target
+  //% less output, our $-e_t$; so $B \epsilon$ stands for our $-q_t$, and they add what we subtract. Their $P$ and $Q$ are the parts of our
+  //% $E$ for $W_{\mathrm{rec}}$ and $W_{\mathrm{in}}$. There are three slips here, and a number finds each.
+  //%
+  //% First, $B\epsilon$ is a column: taken times $P$ entry by entry, does it scale rows or columns?
   const auto right = rflo_with(generic(0.3), Slip::none);
   const auto columns = rflo_with(generic(0.3), Slip::columns);
   const Matrix wanted = right.leftCols(5), got = columns.leftCols(5);
   show("relative error", relative(got, wanted),
        "cosine", rnn::cosine(got, wanted));
+  ask("Error 1 belongs to unit 1. Which of P must it scale: row 1 (1) or column 1 (2)?", 1, 0.0, "a row of P holds the weights onto one unit");
   //% It must be rows, $\mathrm{diag}(B\epsilon)\, P$: an error belongs to the unit *behind* the synapse. ($\epsilon h^\top$ for $W_{\mathrm{out}}$, by the same care.)
-  //%
-  //% Second, $x_t$ acts on $u_t$ in the same step, by (1.1). Where $W_{\mathrm{rec}} = 0$ RFLO is exact, so there the slip is all that is wrong:
+
+  //% # Two more: which input, which loss?
+  //% Second, the notes make $Q_t$ of $x_{t-1}$. But $x_t$ acts on $u_t$ in the same step, by (1.1). Where $W_{\mathrm{rec}} = 0$ RFLO is
+  //% exact, so there the slip is all that is wrong:
   auto plain = generic(0.3);
   plain.net.parameters.W_rec.setZero();
   const auto in_time = rflo_with(plain, Slip::none);
@@ -433,8 +444,8 @@ LESSON(7, "What a synapse can know") {
   const Matrix Q_late = late.middleCols(5, 3);
   show("relative error", relative(Q_late, Q),
        "cosine", rnn::cosine(Q_late, Q));
-  //% Public code has this slip too; a test at $W_{\mathrm{rec}} = 0$ would have found it. Third, elsewhere in the notes
-  //% $L = \sum_t L_t$, here $T = 12$, and the gradient of a mean is not that of a sum:
+  //% Public code has this slip too; a test at $W_{\mathrm{rec}} = 0$ would have found it. Third, the notes' loss is here
+  //% $\frac{1}{2T} \sum_t |\epsilon_t|^2$, elsewhere $L = \sum_t L_t$. With $T = 12$, the gradient of a mean is not that of a sum:
   ask("With 1/(2T) in place of 1/2, how many times smaller is the gradient?", 12, 0.0);
   //%hide
   {

@@ -291,8 +291,9 @@ LESSON(9, "Masks, and one edit at a time") {
   //% `unroll edit` without words shows all rules, those too that are more than this.
 
   //% # Two ways to cut
-  //% Words can be tried. The first six steps, and what is left of the credit when the tape is cut every 3 steps, and when each
-  //% use is told of 3 losses, its own and the next two:
+  //% Words can be tried. *Truncated BPTT* (打ち切り BPTT) cuts the tape: in blocks (E-BPTT), or over a sliding window (F-BPTT). The
+  //% first six steps, and what is left of the credit when the tape is cut every 3 steps, and when each use is told of 3 losses,
+  //% its own and the next two:
   const rnn::Sequence<double> begun{sequence.x.leftCols(6),
                                     sequence.target.leftCols(6)};
   const auto blocks = rnn::edited(dense, begun,
@@ -320,8 +321,8 @@ LESSON(9, "Masks, and one edit at a time") {
   //% What is left is exact; the rest is gone. An edit of $J$ was the other way round: all blocks, most of them altered.
 
   //% # Different words, one gradient
-  //% `J = leak`, `J = none`, `cut = every 1`, `cut = after 1`: four edits, three of them rules. At $\alpha = 1$ there is no
-  //% leak. What do they have in common then?
+  //% `J = leak`, `J = none`, `cut = every 1`, `cut = after 1`: four edits, and each is known as a rule. At $\alpha = 1$ there
+  //% is no leak. What do they have in common then?
   //%hide
   std::string same = "edit                 known as            cosine, alpha = 0.5    alpha = 1\n";
   std::vector<Matrix> at_one, at_half;
@@ -336,6 +337,7 @@ LESSON(9, "Masks, and one edit at a time") {
       (a == 1 ? at_one : at_half).push_back(recurrent(rnn::edited(other, sequence, edit).gradient));
       c.push_back(rnn::cosine((a == 1 ? at_one : at_half).back(), recurrent(rnn::edited(other, sequence, {}).gradient)));
     }
+    expect("each is known as a rule", !known.empty());
     same += fmt::format("{:<21}{:<20}{:>19.4f}{:>13.4f}\n", text, known, c[0], c[1]);
   }
   //%show
@@ -346,11 +348,11 @@ LESSON(9, "Masks, and one edit at a time") {
   expect("at alpha < 1 the leak makes a difference", relative(at_half[1], at_half[0]) > 0.01);
   for (std::size_t i = 2; i < 4; ++i) expect("no J is a cut after each step", relative(at_half[i], at_half[1]) < 1e-13);
   //%show
-  //% Rules with different histories are one rule under other words, or become one at a limit. That is worth knowing before
-  //% one compares them.
+  //% Rules with different histories are one rule under other words, as E-BPTT and F-BPTT of one step, or become one at a limit, as
+  //% RFLO does at $\alpha = 1$. That is worth knowing before one compares them.
 
   //% # Invent one
-  //% Edits compose. Some combinations have a name, most have none: they are rules nobody has named yet. On the sparse
+  //% Edits compose. Some combinations have a name; the others are rules nobody has named yet. Six of them on the sparse
   //% network, by the weights that are there:
   const std::vector<std::string> composed = {
       "J = leak", "feedback = sign", "J = leak; feedback = sign",

@@ -142,7 +142,7 @@ LESSON(10, "Unbiased and noisy") {
 
   //% # Two products become one
   //% The trick in small. We want $a\,b^\top + c\,d^\top$, two products of a column and a row, but may keep only *one* column
-  //% and *one* row. Draw two random signs (乱数符号) $\nu_1, \nu_2$ and keep
+  //% and *one* row. Draw two random signs (ランダムな符号) $\nu_1, \nu_2$ and keep
   //% $(\nu_1 a + \nu_2 c)$ and $(\nu_1 b + \nu_2 d)^\top$. Multiplied out: $\nu_1^2 = \nu_2^2 = 1$, and the mixed terms carry $\nu_1 \nu_2$.
   const Vector a = Eigen::Vector2d(1, 2), b = Eigen::Vector2d(3, 0);
   const Vector c = Eigen::Vector2d(0, 1), d = Eigen::Vector2d(1, 1);
@@ -167,8 +167,8 @@ LESSON(10, "Unbiased and noisy") {
   //%
   //% $$A \leftarrow p_0 J_t A + p_1 \nu, \quad B \leftarrow \frac{1}{p_0} B + \frac{1}{p_1} \mathrm{diag}(\nu) M_t$$
   //%
-  //% with $d$ new signs $\nu$, and $M_t = \phi_t z_t^\top$ what the weights do at once. The numbers $p_0, p_1$ cancel in the product; we come to
-  //% them. $G_t = (q_t \cdot A)\, B$. One run, with signs of our choice:
+  //% with $d$ new signs $\nu$, and $M_t = \phi_t z_t^\top$, $z_t = [h_{t-1}; x_t; 1]$ as in lesson 7, what the weights do at once. The
+  //% numbers $p_0, p_1$ cancel in the product; we come to them. $G_t = (q_t \cdot A)\, B$. One run, with signs of our choice:
   rules::Uoro<double> uoro(net, {.draws = signs(1234, 4, 3)});
   const Matrix once = gradient(uoro);
   show("numbers in A and B", uoro.A().size() + uoro.B().size());
@@ -297,9 +297,10 @@ LESSON(10, "Unbiased and noisy") {
   //% KF-RTRL has least to guess: what a step adds is a Kronecker product already, and only its sum with the past is not.
   //%ja 一回の推定は，勾配そのものよりも大きな誤差を持つ．
 
-  //% # The noise is the past
-  //% Where does it come from? From making two products one, that is, from adding the present to the past. So cut the past
-  //% off: the same network over the first $T$ steps alone.
+  //% # Where the noise comes from
+  //% There are two sources. One is to make two products one, when the present is added to the past. The other is to let $d$ signs
+  //% stand for a diagonal: $\tilde{P}_t$ moves each unit by its own weights only, and $\nu \nu^\top$ is the unit matrix in the mean
+  //% alone. Cut the past off, and only the second is left. So take the same network, at $\alpha = 1$, over its first $T$ steps alone.
   //%hide
   std::string by_length = "      T      UORO   KF-RTRL   R-KF-RTRL\n";
   Matrix lengths(5, 3);
@@ -317,10 +318,10 @@ LESSON(10, "Unbiased and noisy") {
   //%show
   expect("with no past KF-RTRL is exact", lengths(0, 1) < 1e-14);
   expect("UORO and R-KF-RTRL are not: d signs stand for a diagonal", lengths(0, 0) > 1 && lengths(0, 2) > 1);
-  expect("with the past comes noise", lengths(2, 1) > lengths(1, 1) && lengths(2, 0) > lengths(0, 0));
-  expect("over many losses it cancels in part", lengths(4, 1) < lengths(2, 1) && lengths(4, 0) < lengths(2, 0));
-  //% Even at $T = 1$ UORO is noisy: $\tilde{P}_1$ moves each unit by its own weights only, a diagonal, and $\nu \nu^\top$ is one in the mean alone. And
-  //% over many losses the gradients add up, while their noise cancels in part.
+  expect("with a past all have more", (lengths.row(1) - lengths.row(0)).minCoeff() > 0 && (lengths.row(2) - lengths.row(0)).minCoeff() > 0);
+  expect("over many losses it cancels in part", (lengths.row(2) - lengths.row(4)).minCoeff() > 0);
+  //% KF-RTRL keeps the diagonal whole: at $T = 1$ it has no noise, while UORO and R-KF-RTRL have much. With a past, all three have
+  //% more. And over many losses the gradients add up, while their noise cancels in part: at $T = 20$ it is less than at $T = 5$.
 
   //% # What the two scalings are for
   //% $p_0$ and $p_1$ cancel in $A\,B$: any values give the same mean. So why $p_0 = \sqrt{|B| / |J_t A|}$? Because the mixed terms do not
@@ -377,15 +378,15 @@ LESSON(10, "Unbiased and noisy") {
 
   //% # The crudest projection
   //% Even less can be kept: one direction $V$ for all weights, drawn once, and one tangent $\dot{h}_t = P_t V$. Then $G = (V \cdot g)\,V$, the *forward
-  //% gradient* (順方向勾配; Baydin et al. 2022). With signs, $\mathrm{E}[V V^\top] = I$ again: unbiased. $P = d k$ signs have to stand for the whole
-  //% gradient, and its variance is $(P - 1)\,|g|^2$.
+  //% gradient* (順方向勾配; Baydin et al. 2022). With signs, $\mathrm{E}[V V^\top] = I$ again: unbiased. $N = d k$ signs, one for each
+  //% weight, have to stand for the whole gradient, and its variance is $(N - 1)\,|g|^2$.
   const std::type_identity<rules::ForwardGradient<double>> one_tangent;
-  const double P = 8 * (8 + 2 + 1);
-  ask("P = 88 weights. What deviation do you expect, over |g|?", std::sqrt(P - 1), 0.2, "the root of the variance");
+  const double N = 8 * (8 + 2 + 1);                 // weights
+  ask("N = 88 weights. What deviation do you expect, over |g|?", std::sqrt(N - 1), 0.2, "the root of the variance");
   const Matrix by_V = runs_of(one_tangent, eight, twenty, 1000);
   show("deviation of a forward gradient", deviation(by_V, g));
   show("of UORO", deviations(0, 0), "of KF-RTRL", deviations(1, 0));
-  expect("the root of P - 1", deviation(by_V, g), std::sqrt(P - 1), 0.5);
+  expect("the root of N - 1", deviation(by_V, g), std::sqrt(N - 1), 0.5);
   expect("the more signs stand for, the more noise", deviation(by_V, g) > deviations(0, 0));
   //% What it cannot know, which weight was it, UORO knows in part: its $B$ remembers what each weight has seen. Lesson 12
   //% begins from this rule and takes away the derivatives too.

@@ -108,7 +108,7 @@ LESSON(11, "Predicting the future's gradient") {
   //% # What is missing at a cut
   //% BPTT must wait for the end, because credit comes from there. Cut the tape after each step: every step is then on a
   //% tape of its own, and only $q_t = \partial L_t / \partial h_t$ arrives at $h_t$. What is missing?
-  const double alpha = parameter("alpha", 0.4, 0.01, 1);
+  const double alpha = parameter("alpha", 0.4, 0.1, 1);
   rnn::Random random(10);
   const auto sequence = rnn::add_task(6, random, {.t1 = 2, .t2 = 3});
   auto net = rnn::random_network(2, 3, 2, random);  // as in lesson 4
@@ -150,10 +150,13 @@ LESSON(11, "Predicting the future's gradient") {
   //% gradient.
 
   //% # A function that says it
-  //% So let a function of the present state say it: a *synthetic gradient* (合成勾配; Jaderberg et al. 2017), here linear, $g(h) = \Theta\,[h; 1]$. One
-  //% equation tells whether it is right, without the end: Bellman's. What is left of it is the *TD error* (TD誤差; temporal difference),
+  //% So let a function of the present state say it: a *synthetic gradient* (合成勾配; Jaderberg et al. 2017), here linear,
+  //% $g(h) = \Theta\,[h; 1]$. From now on $g_t$ is such a guess, $g(h_t)$, and step 2's is the *true* $g_t$. One equation tells whether
+  //% a guess is right, without the end: Bellman's. What is left of it is the *TD error* (TD誤差; temporal difference),
   //%
-  //% $$\delta_t = J_{t+1}^\top (q_{t+1} + \gamma\,g_{t+1}) - g_t$$
+  //% $$\delta^{\mathrm{TD}}_t = J_{t+1}^\top (q_{t+1} + \gamma\,g_{t+1}) - g_t$$
+  //%
+  //% The notes call it $\delta_t$, too; it is not the credit $\delta_t$ of lesson 6.
   const auto td_error = [&](const Matrix& guess, double gamma) {
     Matrix delta(3, 5);
     for (int t = 1; t <= 5; ++t) {
@@ -167,7 +170,7 @@ LESSON(11, "Predicting the future's gradient") {
   show("|TD error| of a g that is 0", td_error(0 * g, 1).norm());
   expect("the truth has no TD error", td_error(g, 1).norm() < 1e-15);
   expect("a guess of nothing has", td_error(0 * g, 1).norm() > 0.01);
-  //% In the seeds' words: one estimates the error before the outcome is known, as one does in movement. That the cerebellum (小脳)
+  //% In the notes' words: one estimates the error before the outcome is known, as one does in movement. That the cerebellum (小脳)
   //% predicts so for the cortex is a hypothesis with evidence (Hull 2020; Streng, Popa and Ebner 2018), not a proof.
   //%ja 誤差が届く前に，その勾配を予測する．小脳がこれに当たるという仮説がある．
 
@@ -194,19 +197,20 @@ LESSON(11, "Predicting the future's gradient") {
   verdict("J (q + g'), the transpose forgotten", not_transposed);
   verdict("J = diag(f') W_rec, as in the notes' example", no_leak);
   verdict("J of the step before", one_late);
-  ask("The notes' example is tanh(W_in x + W_rec h + b), with no leak. At which alpha is its Jacobian right for our network?", 1, 0.0, "h_t = (1 - alpha) h_{t-1} + alpha f(u_t)");
+  ask("The notes' example is tanh(W_in x + W_rec h + b), with no leak. At which alpha is its Jacobian right for our network?", 1, 0.0, "(1.2): what is left of the state before?");
   show(verdicts);
   //%show
   expect("as a column it is right", as_column < 1e-15);
   expect("the transpose matters", not_transposed > 0.01);
   if (at_default()) expect("and so does the leak", no_leak > 0.1);
   if (at_default()) expect("and the time", one_late > 0.01);
-  //% So $\delta_t = J_{t+1}^\top (q_{t+1} + \gamma\,g_{t+1}) - g_t$, all columns, with the leak in $J$.
+  //% So $\delta^{\mathrm{TD}}_t = J_{t+1}^\top (q_{t+1} + \gamma\,g_{t+1}) - g_t$, all columns, with the leak in $J$.
 
   //% # DNI: learning a guess from a guess
   //% *Decoupled neural interfaces* (DNI; Jaderberg et al. 2017) let each step go on by itself, with a prediction at its cut. Here, as in Marschall et
-  //% al. (2020), $s(h_t, y^*_t) = \Theta\,[h_t; y^*_t; 1]$ predicts all of $\delta_t$, $q_t$ included, and is drawn at every step to
-  //% $q_{t-1} + J_t^\top s(h_t, y^*_t)$: a guess from a later, better guess (bootstrapping). The network is at rest; a stream of 4000 steps goes by.
+  //% al. (2020), $s(h_t, y^*_t) = \Theta\,[h_t; y^*_t; 1]$ predicts all of lesson 6's $\delta_t$, $q_t$ included. At step $t$ the guess of the step
+  //% *before*, $s(h_{t-1}, y^*_{t-1})$, is drawn to $q_{t-1} + J_t^\top s(h_t, y^*_t)$: a guess from a later, better guess
+  //% (bootstrapping, ブートストラップ). The network is at rest; a stream of 4000 steps goes by.
   const auto stream = rnn::add_task(4000, random, {.t1 = 2, .t2 = 3});
   rnn::Options options;
   options.lr = 0.05;
@@ -223,7 +227,7 @@ LESSON(11, "Predicting the future's gradient") {
     course.push_back(alignment(said, truth, from, to));
     learned += fmt::format(" {:>5} to {:<5}{:>15.2f}\n", from + 1, to, course.back());
   }
-  ask("Has DNI ever been shown dL/dh_t itself?", false, "only q_{t-1}, and its own next prediction");
+  ask("Has DNI ever been shown dL/dh_t itself?", false, "only q of the step before, and its own next prediction");
   show(learned);
   //%show
   if (at_default()) {
@@ -265,7 +269,7 @@ LESSON(11, "Predicting the future's gradient") {
   //% $$G_t = J_{t+1}^\top (q_{t+1} + \gamma\,((1 - \lambda)\,g_{t+1} + \lambda\,G_{t+1}))$$
   //%
   //% That needs the future again! But the same updates, added up in the other order, face the past: a trace $E_t \leftarrow \gamma \lambda J_t E_{t-1} + \partial g_t / \partial \Theta$, and at each
-  //% step $\Theta$ gains $\sum_i \delta_i E_i$. Lesson 5 once more. That is *accumulate BP(lambda)*.
+  //% step $\Theta$ gains $\sum_i \delta^{\mathrm{TD}}_i E_i$, a sum over units. Lesson 5 once more. That is *accumulate BP(lambda)*.
   const Matrix Theta = rnn::Random(3).normal(3, 4, 0.3);
   const auto forward_view = [&](double lambda, double gamma) {
     Matrix sum = Matrix::Zero(3, 4);                // of Theta's updates
@@ -294,7 +298,7 @@ LESSON(11, "Predicting the future's gradient") {
       views += fmt::format("{:>6}{:>8}{:>20.0e}\n", lambda, gamma, error);
       expect("the trace is the forward view, to rounding", error < 1e-13);
     }
-  ask("At lambda = 1, gamma = 1: is G_t the true dL_{>t}/dh_t?", true, "then g has left the equation: it is Bellman's own");
+  ask("At lambda = 1, gamma = 1: is $G_t$ the true $\\partial L_{>t} / \\partial h_t$?", true, "then g has left the equation: it is Bellman's own");
   show(views);
   //%show
   //% The trace by `rules/bp_lambda.h`, with $\Theta$ at rest through the sequence. A target in the future, reached from the past.
@@ -410,7 +414,8 @@ LESSON(11, "Predicting the future's gradient") {
   show("|gradient|^2", gradient.squaredNorm());
   expect("it rises, by |gradient|^2", rate / gradient.squaredNorm(), 1.0, 1e-4);
   expect("with a minus it falls", loss_after(-0.01) < loss_after(0));
-  //% It climbs. With a minus it descends, and the sign of $\Theta$'s update, which the notes have as $+$, is right as it stands: $\delta$ is target less guess.
+  //% It climbs. With a minus it descends, and the sign of $\Theta$'s update, which the notes have as $+$, is right as it
+  //% stands: $\delta^{\mathrm{TD}}$ is target less guess.
 
   //% # Is it light?
   //% The notes call it computationally light (計算的に軽量). Count: $E$ has a number for each unit and each entry of $\Theta$, as $P$ has for each weight.

@@ -94,8 +94,8 @@ LESSON(12, "Try and see") {
   //% little along one direction $V$, and see what $L$ does. In the limit of a small move that is a derivative in one direction, a
   //% single tangent: lesson 1's dual number, $L(\theta + \epsilon V) = L + \epsilon\,(V \cdot g)$. Forward mode gives it in one run.
   //%
-  //% The network is tiny: one input, two units, one output, three steps; its recurrent part has $P = d\,(d + n + 1) = 8$ weights.
-  const double alpha = parameter("alpha", 0.4, 0.01, 1);
+  //% The network is tiny: one input, two units, one output, three steps; its recurrent part has $N = d\,(d + n + 1) = 8$ weights.
+  const double alpha = parameter("alpha", 0.4, 0.1, 1);
   rnn::Random random(5);
   auto net = rnn::random_network(1, 2, 1, random);  // n, d, m
   net.alpha = alpha;
@@ -132,8 +132,8 @@ LESSON(12, "Try and see") {
   expect("the mean is the gradient", mean, g);
   expect("one sample is not", relative(along(V) * V, g) > 0.5);
 
-  //% # How noisy: P - 1
-  //% Everybody else's: $P - 1$ strangers for each weight. The variance over $|g|^2$ is $P - 1$ for signs, $P + 1$ for Gaussian numbers.
+  //% # How noisy: N - 1
+  //% Everybody else's: $N - 1$ strangers for each weight. The variance over $|g|^2$ is $N - 1$ for signs, $N + 1$ for Gaussian numbers.
   Spread by_signs{g}, by_normals{g};
   for (long choice = 0; choice < 256; ++choice) {
     const Matrix each = signs(choice, 2, 4);
@@ -143,13 +143,13 @@ LESSON(12, "Try and see") {
     const Matrix each = random.normal(2, 4);
     by_normals.add(g.cwiseProduct(each).sum() * each);
   }
-  ask("P = 8. What is the variance for signs, over |g|^2?", 7, 0.0);
+  ask("N = 8. What is the variance for signs, over |g|^2?", 7, 0.0);
   show("signs, all 256", by_signs.variance());
   show("Gaussian, 20000 samples", by_normals.variance());
-  expect("P - 1", by_signs.variance(), 7.0);
-  expect("P + 1", by_normals.variance(), 9.0, 0.6);
-  expect("33 times: the root of P", std::floor(std::sqrt(32.0 * (32 + 2 + 1))), 33.0);
-  //% With 32 units and two inputs $P = 1120$. One sample is then 33 times as long as the gradient, and nearly at right angles to it.
+  expect("N - 1", by_signs.variance(), 7.0);
+  expect("N + 1", by_normals.variance(), 9.0, 0.6);
+  expect("33 times: the root of N", std::floor(std::sqrt(32.0 * (32 + 2 + 1))), 33.0);
+  //% With 32 units and two inputs $N = 1120$. One sample is then 33 times as long as the gradient, and nearly at right angles to it.
   //%ja 分散は重みの数に比例する．大きなネットワークでは一回の推定はほとんど雑音である．
 
   //% # Along with time
@@ -327,7 +327,8 @@ LESSON(12, "Try and see") {
   //%ja その時刻の雑音だけを掛けると，二重和の対角 $\sum_t \partial L_t / \partial \theta_t$ だけを推定してしまう．
 
   //% # Noise that is not small
-  //% Real noise has a size. The mean over all signs at a finite $\sigma$, against the gradient: the odd terms of $L$ in $\sigma$ cancel in the mean, so what remains is
+  //% Real noise has a size. How far off is the mean over all signs at a finite $\sigma$? In $\frac{\Delta L}{\sigma} \xi$ the terms of
+  //% $\Delta L$ even in $\sigma$ average to zero, as with $\xi$ comes $-\xi$. Beside the gradient the first that stays is the cubic:
   //% $O(\sigma^2)$.
   //%hide
   std::string sizes = "   sigma     bias   deviation: one-sided   antithetic\n";
@@ -357,7 +358,7 @@ LESSON(12, "Try and see") {
 
   //% # Nobody tells the noise
   //% Must a synapse know its unit's noise? *Activity-based* node perturbation (Fernandez, Keemink and van Gerven 2024) compares the unit with and without noise,
-  //% $\delta u_t$, and lays $\Delta L_t$ along it: $G_t = \Delta L_t \sqrt{N}\,\delta u_t z_t^\top / |\delta u_t|^2$, $N = n + d + m$. But $\delta u_t$ also carries what the noise of *earlier* steps has become.
+  //% $\delta u_t$, and lays $\Delta L_t$ along it: $G_t = \Delta L_t \sqrt{n + d + m}\,\delta u_t z_t^\top / |\delta u_t|^2$. But $\delta u_t$ also carries what the noise of *earlier* steps has become.
   //% Eight units, ten steps, 4000 runs:
   //%hide
   rnn::Random draw(4);
@@ -420,17 +421,18 @@ LESSON(12, "Try and see") {
 
   //% # What blind trying costs
   //% The less a rule knows, the more samples it needs. To bring the deviation of one step's gradient down to $|g|$ itself takes as many samples as the variance
-  //% says: for the weights $P - 1$.
+  //% says: for the weights $N - 1$.
   //%hide
-  std::string cost = "      d    weights P   samples for deviation 1   units\n";
+  std::string cost = "      d    weights N   samples for deviation 1   units\n";
   for (const int d : {2, 8, 32, 128}) cost += fmt::format("{:>7}{:>13}{:>26}{:>8}\n", d, d * (d + 3), d * (d + 3) - 1, d);
-  ask("A network of 128 units, two inputs: P = 128 * 131 = 16768. How many samples?", 16767);
+  ask("A network of 128 units, two inputs: N = 128 * 131 = 16768. How many samples?", 16767);
   show(cost);
   //%show
-  expect("P = d (d + n + 1)", 128 * 131 - 1, 16767);
+  expect("N = d (d + n + 1)", 128 * 131 - 1, 16767);
   //% What they ask of a synapse is little: its own noise, or its unit's, and one number for all, as a neuromodulator (神経修飾物質) might carry. No weight is
   //% transposed, nothing goes back in time. They pay in time.
   //%
-  //% Dropped, masked, projected, predicted, shaken: that was every edit of the two exact programs. Lesson 13 lets all of them learn.
+  //% Dropped, masked, cut, sent back another way, projected, predicted, shaken: these were the edits of the two exact programs.
+  //% Lesson 13 lets rules of every kind learn side by side.
   //%ja 知ることが少ない規則ほど，多くの試行を要する．
 }

@@ -222,6 +222,7 @@ std::string as_text(const Node& node, bool tight) {
     case Node::row: {
       std::string all;
       bool operand = false, apart = false;  // of the part before; a sign behind an operand is binary
+      bool joins_next = false;              // and ∂ stands close to what it moves: ∂W_rec
       for (const Node& part : node.parts) {
         std::string text = as_text(part, tight);
         if (text.empty()) continue;
@@ -231,13 +232,14 @@ std::string as_text(const Node& node, bool tight) {
           if (operand || part.text.ends_with('=')) text = " " + text + " ";
         } else if (is_sign && !tight && part.text == ",") {
           text += " ";
-        } else if (!is_sign && operand && (apart || now_apart)) {
+        } else if (!is_sign && operand && !joins_next && (apart || now_apart)) {
           text = " " + text;
         }
         if (all.ends_with(' ') && text.starts_with(' ')) text.erase(0, 1);
         all += text;
         operand = !is_sign || base.text == ")" || base.text == "]" || base.text == "|";
         apart = now_apart;
+        joins_next = part.kind == Node::letter && (part.text == "∂" || part.text == "Δ" || part.text == "∇");
       }
       return all;
     }
