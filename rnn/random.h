@@ -54,9 +54,15 @@ class Draws {
       fail("has " + std::to_string(entry().size()) + " numbers, but the rule draws " + std::to_string(used_));
     ++step_, used_ = 0;
   }
-  /// The next number: normal with mean 0 and variance 1, or 1 or -1.
+  /// The next number: normal with mean 0 and variance 1, or 1 or -1. Throws std::invalid_argument if a record does not
+  /// hold it.
   double normal() { return replays_ ? next() : random_.normal(); }
-  double sign() { return replays_ ? next() : random_.sign(); }
+  double sign() {
+    if (!replays_) return random_.sign();
+    const double s = next();
+    if (s != 1 && s != -1) fail("holds " + std::to_string(s) + " where the rule draws 1 or -1");
+    return s;
+  }
   /// The noise that a rule adds to its network: normal with this deviation. A record holds it as it was added.
   double noise(double deviation) { return replays_ ? next() : deviation * random_.normal(); }
   VectorX<double> normals(Eigen::Index count) {

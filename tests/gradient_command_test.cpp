@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   refused(changed("loss", 3), {"loss", "3", "squared"});
   refused(changed("options", {1}), {"options", "object"});
   refused(changed("options", {{"truncatoin", 3}}), {"truncatoin", "truncation"});
-  refused(changed("options", {{"truncation", 0}}), {"options.truncation", "from 1 on", "0"});
+  refused(changed("options", {{"truncation", 0}}), {"options.truncation", "from 1 to 1000000000", "0"});
   refused(changed("options", {{"n", 1.5}}), {"options.n", "whole", "1.5"});
   refused(changed("options", {{"sigma", "small"}}), {"options.sigma", "small"});
   refused(changed("options", {{"timing", "late"}}), {"options.timing", "aligned", "late"});
@@ -241,6 +241,11 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   refused(changed("options", {{"signs", 1}}), {"options.signs", "true"});
   refused(changed("draws", Json::object()), {"draws", "list"});
   refused(changed("draws", {{1, "x"}}), {"draws[0][1]", "x"});
+  refused(changed("draws", Json::parse("[[[1, 2], [3, 4]]]")), {"draws[0]", "2 lists of 2 numbers"});
+  refused(changed("draws", Json::parse("[[[[[1]]]]]")), {"draws[0][0][0][0]"});
+  Json huge = changed("loss", "squared");  // each L_t is finite, not their sum
+  huge["target"] = rows(MatrixX<double>(MatrixX<double>::Constant(4, 2, 0.9e154)));
+  refused(huge, {"summed over time", "inf"});
   refused(changed("state", {1}), {"state", "object"});
   refused(changed("state", {{"theta", 1}}), {"state", "theta", "Theta"});
   refused(changed("state", {{"A", {{1, 2}, {3}}}}), {"state.A[1]", "1 numbers"});
@@ -368,6 +373,19 @@ BOOST_AUTO_TEST_CASE(recorded_draws_and_start_states_are_replayed) {
   const double along = tape.gradient.W_rec.cwiseProduct(V.leftCols(5)).sum() +
                        tape.gradient.W_in.cwiseProduct(V.middleCols(5, 3)).sum() + tape.gradient.b_rec.dot(V.col(8));
   BOOST_TEST(close(forward["gradient"]["W_rec"], rows(MatrixX<double>(along * V.leftCols(5)))));
+
+  // a matrix of another shape as a piece of an entry, column by column too: dni's start
+  const MatrixX<double> Theta = random.normal(5, 5 + 2 + 1);
+  j["draws"] = Json::array({Json::array({rows(Theta)})});
+  const Json by_rows = Json::parse(printed({File(j).path.string(), "--rule", "dni"}));
+  j["draws"] = Json::array({std::vector<double>(Theta.data(), Theta.data() + Theta.size())});
+  BOOST_TEST((by_rows == Json::parse(printed({File(j).path.string(), "--rule", "dni"}))));
+  j["draws"] = signs;
+  j["draws"][0][1] = 0.5;
+  BOOST_CHECK_EXCEPTION(printed({File(j).path.string(), "--rule", "uoro"}), tutorials::BadFile,
+                        [&](const tutorials::BadFile& e) {
+                          return std::string(e.what()).find("entry 1 holds 0.5") != std::string::npos;
+                        });
 
   const auto told = [&](const Json& file, const char* part) {
     const File f(file);

@@ -109,7 +109,11 @@ Answer by(const std::string& id, const NetworkFile& file, bool per_step, bool se
   if (as_it_is && id == "ad:bptt") return by_reverse_mode(file, per_step);
   if (as_it_is && id == "ad:rtrl") return by_forward_mode(file, per_step, sensitivity);
   if (as_it_is && id == "ad:double-sum") return by_blocks(file, per_step);
-  if (id.starts_with("ad:")) return by_an_edit(std::string_view(id).substr(3), file, per_step);
+  if (id.starts_with("ad:")) {
+    Answer a = by_an_edit(std::string_view(id).substr(3), file, per_step);
+    if (id == "ad:rtrl" && sensitivity) a.P = by_forward_mode(file, false, true).P;  // no feedback moves h
+    return a;
+  }
   return by_hand(id, file, per_step, sensitivity);
 }
 
@@ -153,6 +157,7 @@ void require_finite(const Answer& a, const std::string& id, const std::string& f
   for (Eigen::Index t = 0; t < a.losses.size(); ++t)
     if (!std::isfinite(a.losses(t)))
       throw BadFile(fmt::format("{}: the loss at t = {} is {}, not a finite number", file, t + 1, a.losses(t)));
+  if (!std::isfinite(a.loss)) throw BadFile(fmt::format("{}: the loss, summed over time, is {}", file, a.loss));
   rnn::for_each_block(
       [&](std::string_view name, const auto& b) {
         if (!b.allFinite()) throw BadFile(fmt::format("{}: by {}, the gradient by {} is not finite", file, id, name));

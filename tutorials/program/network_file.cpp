@@ -147,8 +147,9 @@ class Reader {
       const std::string at = "options." + key;
       const auto whole = [&, &value = j](Eigen::Index least) {
         const double x = number(value, at);
-        if (x < static_cast<double>(least) || x > 1e9 || x != std::floor(x))
-          fail("{} must be a whole number from {} on, not {}", at, least, value.dump());
+        constexpr Eigen::Index most = 1'000'000'000;
+        if (x < static_cast<double>(least) || x > static_cast<double>(most) || x != std::floor(x))
+          fail("{} must be a whole number from {} to {}, not {}", at, least, most, value.dump());
         return static_cast<Eigen::Index>(x);
       };
       const auto yes = [&, &value = j] {
@@ -189,35 +190,46 @@ class Reader {
       }
     }
   }
-  /// One entry a step: numbers in the order the rule draws them. A d x k matrix counts column by column, as it is drawn.
+  /// One entry a step: what the rule draws, in its order. Each piece is a number, a list of numbers, or a matrix as a list
+  /// of rows, which counts column by column, as it is drawn. An entry may be one d x k matrix itself.
   rnn::Draws draws(const Json& given, Eigen::Index d, Eigen::Index k) const {
     if (!given.is_array()) fail("draws must be a list, one entry a step, not {}", what(given));
     std::vector<std::vector<double>> all;
     for (std::size_t t = 0; t < given.size(); ++t) {
       const std::string at = fmt::format("draws[{}]", t);
       all.emplace_back();
-      if (given[t].is_number())
-        all.back().push_back(given[t].get<double>());
-      else if (!given[t].is_array())
-        fail("{} must be a list of numbers, not {}", at, what(given[t]));
+      const Json& entry = given[t];
+      const auto lists = [&](auto&& size) {
+        return entry.size() > 1 && std::all_of(entry.begin(), entry.end(), [&](const Json& row) {
+                 return row.is_array() && !(row.size() > 0 && row[0].is_array()) && size(row.size());
+               });
+      };
+      if (entry.is_number())
+        all.back().push_back(entry.get<double>());
+      else if (!entry.is_array())
+        fail("{} must be a list of numbers, not {}", at, what(entry));
+      else if (entry.size() == static_cast<std::size_t>(d) &&
+               lists([&](std::size_t size) { return size == static_cast<std::size_t>(k); }))
+        take(entry, at, all.back());
+      else if (lists([&](std::size_t size) { return size > 1 && size == entry[0].size(); }))
+        fail(
+            "{} is {} lists of {} numbers: a matrix, or vectors? Put a matrix into one more list [ ], and vectors one "
+            "after the other into one list",
+            at, entry.size(), entry[0].size());
       else
-        flatten(given[t], at, d, k, all.back());
+        for (std::size_t i = 0; i < entry.size(); ++i) take(entry[i], fmt::format("{}[{}]", at, i), all.back());
     }
     return rnn::Draws(std::move(all));
   }
-  void flatten(const Json& j, const std::string& at, Eigen::Index d, Eigen::Index k, std::vector<double>& to) const {
-    const auto is_row = [&](const Json& row) { return row.is_array() && row.size() == static_cast<std::size_t>(k); };
-    if (j.size() == static_cast<std::size_t>(d) && std::all_of(j.begin(), j.end(), is_row)) {
-      const MatrixX<double> m = matrix(j, at);
+  void take(const Json& piece, const std::string& at, std::vector<double>& to) const {
+    if (piece.is_number()) {
+      to.push_back(piece.get<double>());
+    } else if (piece.is_array() && !piece.empty() && piece[0].is_array()) {
+      const MatrixX<double> m = matrix(piece, at);
       to.insert(to.end(), m.data(), m.data() + m.size());
-      return;
-    }
-    for (std::size_t i = 0; i < j.size(); ++i) {
-      const std::string part = fmt::format("{}[{}]", at, i);
-      if (j[i].is_array())
-        flatten(j[i], part, d, k, to);
-      else
-        to.push_back(number(j[i], part));
+    } else {
+      const VectorX<double> v = numbers(piece, at);
+      to.insert(to.end(), v.data(), v.data() + v.size());
     }
   }
   /// Start values by name: a number, a list (one column), or a list of rows.
@@ -286,6 +298,8 @@ NetworkFile read_network_file(const std::string& name) {
     json = Json::parse(name == "-" ? std::cin : static_cast<std::istream&>(file), no_doubles);
   } catch (const Json::exception& error) {
     throw BadFile(fmt::format("{}: not JSON: {}", shown, error.what()));
+  } catch (const std::ios_base::failure&) {  // a folder, say
+    throw BadFile(shown + ": cannot be read");
   }
   return Reader(shown, json).read();
 }
