@@ -172,6 +172,23 @@ BOOST_AUTO_TEST_CASE(credit_matrices_show_what_is_kept) {
   BOOST_TEST((all[6].credit.size() == 0 && !all[6].no_credit.empty()));
 }
 
+// Errors through a random B teach another network, but are measured against the gradient. A rule measured beside another
+// keeps its own feedback.
+BOOST_AUTO_TEST_CASE(alignment_is_with_the_exact_gradient_whatever_the_feedback) {
+  Comparison s = small({"rtrl", "f-bptt"});
+  s.random_feedback = true, s.rate = 1e-4, s.truncation = 30;
+  for (const Compared& c : compared(s)) {
+    BOOST_TEST(mean(c.courses, &Course::step).all < 0.7);
+    BOOST_TEST(std::abs(c.courses[0].feedback) < 0.7);
+  }
+  s = small({"dni-b"});
+  s.rate = 1e-9;  // the network stays as it is: what is measured is the same beside any rule
+  const auto alone = compared(s);
+  s.along = "rtrl";
+  const auto beside = compared(s);
+  BOOST_TEST(std::abs(mean(alone[0].courses, &Course::step).all - mean(beside[0].courses, &Course::step).all) < 1e-4);
+}
+
 // What is predicted stands apart from the losses; of bp-lambda the loss of the very step is on the diagonal, as RFLO's is
 // at alpha = 1. Noise on the units: of this loss alone the rule gives every use its share, the trace fading by 0.9 a step.
 BOOST_AUTO_TEST_CASE(predictions_and_noise_have_a_credit_of_their_own) {
@@ -259,6 +276,19 @@ BOOST_AUTO_TEST_CASE(the_table_is_80_columns_and_the_page_needs_no_network) {
   const auto all = compared(s);
   const std::string table = compare_table(s.complete(), all, false);
   BOOST_TEST_CONTEXT(table) BOOST_TEST(longest_line(table) <= 80u);
+  for (const rnn::TaskFacts& task : rnn::tasks) {
+    Comparison other = s;
+    other.task = &task, other.random_feedback = other.each_sequence = true, other.gain = 3;
+    auto huge = all;
+    huge[0].courses[0].last = 1e300;
+    const std::string text = compare_table(other.complete(), huge, false);
+    BOOST_TEST_CONTEXT(text) BOOST_TEST(longest_line(text) <= 80u);
+    for (const char* part : {"random matrix", "end of each sequence", "gain 3"})
+      BOOST_TEST(text.find(part) != text.npos);
+  }
+  const std::string json = compare_json(s.complete(), all, false);
+  for (const char* part : {"\"random_feedback\": false", "\"each_sequence\": false", "\"gain\": ", "\"readout\": "})
+    BOOST_TEST(json.find(part) != json.npos);
   for (const Compared& c : all) BOOST_TEST(table.find(c.rule) != table.npos);
   const std::string page = compare_page(s.complete(), all, false);
   for (const char* part : {"http://", "https://", "<script", "src="}) BOOST_TEST(page.find(part) == page.npos);
@@ -278,7 +308,13 @@ BOOST_AUTO_TEST_CASE(wrong_words_are_explained) {
   says({"--rules", "rflo,"}, "\"\"");
   says({"--steps", "0"}, "--steps");
   says({"--rate", "-1"}, "rate");
+  says({"--rate", "0"}, "rate");
   says({"--alpha", "2"}, "alpha");
+  says({"--alpha", "0"}, "alpha is 0");
+  says({"--gain", "-5"}, "gain is -5");
+  says({"--readout", "-5"}, "readout -5");
+  says({"--json", "/nowhere/a.json"}, "cannot write /nowhere/a.json");  // before the work
+  says({"--json", "same", "--html", "same"}, "same file");
   says({"--optimizer", "adma"}, "adma");
   says({"add"}, "--task");
 }

@@ -83,12 +83,20 @@ std::vector<std::string> list(const std::string& text) {
       words.back() += c;
   return words;
 }
-void write(const std::string& name, const std::string& text) {
+/// Before the work: whether the file can be written when it is done.
+void require_writable(const std::string& name) {
+  if (!std::ofstream(name, std::ios::app)) throw std::runtime_error("compare: cannot write " + name);
+}
+/// False where it failed: the other files are written all the same.
+bool write(const std::string& name, const std::string& text) {
   std::ofstream file(name);
   file << text;
   file.close();
-  if (!file) throw std::runtime_error("compare: cannot write " + name);
-  fmt::print("written: {}\n", name);
+  if (file)
+    fmt::print("written: {}\n", name);
+  else
+    fmt::print(stderr, "unroll: compare: cannot write {}\n", name);
+  return bool(file);
 }
 
 }  // namespace
@@ -142,6 +150,9 @@ int compare_command(const std::vector<std::string>& words) {
   if (!go_on) return 0;
 
   s = s.complete();
+  if (!html.empty() && html == json) throw UsageError("--html and --json name the same file, " + html);
+  for (const std::string& name : {html, json})
+    if (!name.empty()) require_writable(name);
   std::vector<Compared> all;
   const StopsOnInterrupt interrupt;
   {
@@ -151,9 +162,9 @@ int compare_command(const std::vector<std::string>& words) {
   }
   const bool stopped = stop;
   fmt::print("{}", compare_table(s, all, stopped));
-  if (!html.empty()) write(html, compare_page(s, all, stopped));
-  if (!json.empty()) write(json, compare_json(s, all, stopped));
-  return stopped ? 130 : 0;
+  bool written = html.empty() || write(html, compare_page(s, all, stopped));
+  written = (json.empty() || write(json, compare_json(s, all, stopped))) && written;
+  return stopped ? 130 : written ? 0 : 2;
 }
 
 }  // namespace tutorials

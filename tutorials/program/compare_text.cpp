@@ -6,6 +6,7 @@
 
 #include "rules/registry.h"
 #include "tutorials/program/comparison.h"
+#include "tutorials/program/options.h"
 
 namespace tutorials {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 /// ".466" in `width` columns, "-" where there is none.
 std::string cell(double x, int width, int digits = 3) {
   if (!std::isfinite(x)) return fmt::format("{:>{}}", "-", width);
-  std::string s = fmt::format("{:.{}f}", x, digits);
+  std::string s = std::abs(x) < 1e5 ? fmt::format("{:.{}f}", x, digits) : fmt::format("{:.0e}", x);
   if (s.starts_with("0.")) s.erase(0, 1);
   if (s.starts_with("-0.")) s.erase(1, 1);
   return fmt::format("{:>{}}", s, width);
@@ -36,9 +37,16 @@ std::string json(const std::vector<T>& list) {
 
 std::string compare_table(const Comparison& s, const std::vector<Compared>& all, bool stopped) {
   const rnn::TaskFacts& task = *s.task;
-  std::string text = fmt::format("{}: {} ({})\n", task.name, task.purpose, task.source);
-  text += fmt::format("n = {}, d = {}, m = {}, alpha = {}, {} {}, T' = {}; {} steps, {} seed{}\n\n", task.n, s.units,
-                      task.m, s.alpha, s.optimizer, s.rate, s.truncation, s.steps, s.seeds, s.seeds == 1 ? "" : "s");
+  std::string text = wrapped(fmt::format("{}: {} ({})\n", task.name, task.purpose, task.source), 0, 80);
+  text += wrapped(
+      fmt::format("n = {}, d = {}, m = {}, alpha = {}, {} {}, T' = {}; {} steps, {} seed{}\n", task.n, s.units, task.m,
+                  s.alpha, s.optimizer, s.rate, s.truncation, s.steps, s.seeds, s.seeds == 1 ? "" : "s"),
+      0, 80);
+  if (s.random_feedback) text += "Errors come back through a fixed random matrix B.\n";
+  if (s.each_sequence) text += "Parameters move at the end of each sequence.\n";
+  if (s.gain != task.gain || s.readout != task.readout)
+    text += fmt::format("Weights begin with gain {} and readout {}.\n", s.gain, s.readout);
+  text += "\n";
   text += "                loss          alignment with the exact gradient             us\n";
   text += "rule            last tenth    a step  W_rec   W_in  b_rec   sums   noise  a step\n";
   bool diverged = false, unfinished = false;
@@ -67,15 +75,16 @@ std::string compare_table(const Comparison& s, const std::vector<Compared>& all,
   if (s.points > 0)
     text +=
         "Alignment: the cosine with dL_t/dtheta (RTRL) for rules that face the past,\n"
-        "with dL/dtheta_s (BPTT) for those that face the future; sums: over stretches of\n"
-        "steps. Where a rule releases sums only, its parts are theirs.\n";
+        "with dL/dtheta_s (BPTT) for those that face the future, errors through W_out^T;\n"
+        "sums: over stretches of steps. Where a rule releases sums only, its parts are\n"
+        "theirs.\n";
   const auto has = [&](std::string_view id) { return std::find(s.rules.begin(), s.rules.end(), id) != s.rules.end(); };
   if (!task.episodes && (has("bptt") || has("double-sum") || has("forward-gradient")))
     text += fmt::format("A stream has no end: for rules that need one it is cut every {} steps.\n", s.block);
   if (std::any_of(all.begin(), all.end(), [](const Compared& c) { return std::isfinite(median(c, &Course::noise)); }))
     text += "Noise: standard deviation of one sample of a gradient over the exact one's norm.\n";
-  if (std::isfinite(median(all[0], &Course::feedback)))
-    for (const Compared& c : all)
+  for (const Compared& c : all)
+    if (std::isfinite(median(c, &Course::feedback)))
       text += fmt::format("Feedback of {}: cosine of B and W_out in the end {:.3f}.\n", c.rule,
                           median(c, &Course::feedback));
   if (!s.along.empty()) text += fmt::format("All are measured beside {}, which trains.\n", s.along);
@@ -101,9 +110,10 @@ std::string compare_json(const Comparison& s, const std::vector<Compared>& all, 
   std::string text = fmt::format(
       "{{\n  \"task\": \"{}\", \"n\": {}, \"d\": {}, \"m\": {}, \"alpha\": {}, \"optimizer\": \"{}\", \"rate\": {},\n"
       "  \"truncation\": {}, \"block\": {}, \"steps\": {}, \"seeds\": {}, \"first_seed\": {}, \"along\": \"{}\",\n"
+      "  \"random_feedback\": {}, \"each_sequence\": {}, \"gain\": {}, \"readout\": {}, \"points\": {},\n"
       "  \"stopped\": {},\n  \"rules\": [",
       s.task->name, s.task->n, s.units, s.task->m, s.alpha, s.optimizer, s.rate, s.truncation, s.block, s.steps,
-      s.seeds, s.first_seed, s.along, stopped);
+      s.seeds, s.first_seed, s.along, s.random_feedback, s.each_sequence, s.gain, s.readout, s.points, stopped);
   for (const Compared& c : all) {
     const Mean loss = last_loss(c);
     text +=

@@ -84,17 +84,21 @@ struct AlignmentAverage {
   Alignment value() const { return {W_rec.value(), W_in.value(), b_rec.value(), all.value()}; }
 };
 
-/// The rule that trains, and beside it, for a stretch of steps at a time, the exact gradient: RTRL by hand for dL_t/dtheta,
-/// BPTT by hand for dL/dtheta_s. The first `before` steps of a stretch let RTRL's P fill; the last `after` ones let the
+/// The rule that trains, and beside it, for a stretch of steps at a time, the exact gradient, with errors that come back
+/// through W_out^T whatever the rule is told: RTRL by hand for dL_t/dtheta, BPTT by hand for dL/dtheta_s. The first `before` steps of a stretch let RTRL's P fill; the last `after` ones let the
 /// credit of the steps in between come back to them.
 class Watched {
  public:
   const Facing facing;
 
-  Watched(Rule& trains, Rule& measured, const rnn::Network<double>& net, const Manner& manner)
+  /// `feedback`: B of the rule that is measured; empty for W_out.
+  Watched(Rule& trains, Rule& measured, const rnn::Network<double>& net, const MatrixX<double>& feedback,
+          const Manner& manner)
       : facing(trains.facing),
         trains_(trains),
         measured_(measured),
+        net_(net),
+        feedback_(feedback),
         manner_(manner),
         rtrl_(net),
         bptt_(net),
@@ -110,11 +114,11 @@ class Watched {
       if (watching_) watch(t, trained);
       return trained;
     }
-    rnn::Transition<double> shown = t;
-    shown.last = t.last || (manner_.ends && ++seen_ % manner_.period == 0);
-    const Gradient<double>& released = measured_.observe(shown);
+    const bool last = t.last || (manner_.ends && ++seen_ % manner_.period == 0);
+    const Gradient<double>& released =
+        measured_.observe(with_credit(t, feedback_.size() == 0 ? net_.parameters.W_out : feedback_, last));
     if (watching_) watch(t, released);
-    if (shown.last && !t.last) end_measured();
+    if (last && !t.last) end_measured();
     return trained;
   }
   const Gradient<double>& finish() {
@@ -160,6 +164,11 @@ class Watched {
     else
       sum += by;
   }
+  /// The same transition, with q_t = B^T e_t.
+  rnn::Transition<double> with_credit(const rnn::Transition<double>& t, const MatrixX<double>& B, bool last) {
+    credit_.noalias() = B.transpose() * t.output_error;
+    return {t.h_before, t.x, t.u, t.h, t.slope, t.W_rec, t.alpha, credit_, t.output_error, t.target, last, t.asked};
+  }
   bool beside() const { return &measured_ != &trains_; }
   void end_measured() {
     const Gradient<double>& rest = measured_.finish();
@@ -175,20 +184,23 @@ class Watched {
     ++now_;
     collect(released);
     if (future_) {
-      bptt_.observe(t);
+      bptt_.observe(with_credit(t, net_.parameters.W_out, t.last));
       got_.resize(static_cast<std::size_t>(length_));
       const Index s = now_ - manner_.delay;
       if (manner_.by_step && s > before_ && s <= before_ + length_)
         got_[static_cast<std::size_t>(s - before_ - 1)] = released;
       return;
     }
-    const Gradient<double>& exact = rtrl_.observe(t);
+    const Gradient<double>& exact = rtrl_.observe(with_credit(t, net_.parameters.W_out, t.last));
     if (!inside()) return;
     grow(exact_, exact);
     if (manner_.by_step && released.size() != 0) mean_.add(alignment(released, exact));
   }
 
   Rule &trains_, &measured_;
+  const rnn::Network<double>& net_;
+  const MatrixX<double>& feedback_;
+  VectorX<double> credit_;
   Manner manner_;
   rules::Rtrl<double> rtrl_;
   rules::Bptt<double> bptt_;
@@ -282,11 +294,11 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
   const Start start(s, seed);
   rnn::Network<double> net = start.net;
   const std::string& teacher = s.along.empty() ? id : s.along;
-  const MatrixX<double> feedback = start.feedback(teacher, s);
+  const MatrixX<double> feedback = start.feedback(teacher, s), own_feedback = start.feedback(id, s);
   const auto trains = rules::make_rule(teacher, net, options_for(teacher, s, feedback, seed));
-  const auto other = id == teacher ? nullptr : rules::make_rule(id, net, options_for(id, s, feedback, seed));
+  const auto other = id == teacher ? nullptr : rules::make_rule(id, net, options_for(id, s, own_feedback, seed));
   const Manner manner = tutorials::manner(id, s), teaching = tutorials::manner(teacher, s);
-  Watched watched(*trains, other ? *other : *trains, net, manner);
+  Watched watched(*trains, other ? *other : *trains, net, own_feedback, manner);
   rules::Training<Watched> training(net, watched, rnn::make_optimizer(s.optimizer, s.rate), feedback,
                                     s.each_sequence ? rules::Moves::every_sequence : rules::Moves::every_step);
   const auto task = s.task->make(s.alpha);
@@ -366,7 +378,7 @@ End run(const std::string& id, const Comparison& s, int seed, Course& course, co
   if (feedback.size() != 0) course.feedback = cosine(feedback, net.parameters.W_out);
   if (!episodes) net.h_0 = training.loop().h();
   End end{net, task->next(2 * s.task->length, random), {}, {}};
-  if (predicts(id) && !course.diverged && !stop) show_prediction(id, other ? *other : *trains, s, feedback, end);
+  if (predicts(id) && !course.diverged && !stop) show_prediction(id, other ? *other : *trains, s, own_feedback, end);
   return end;
 }
 
@@ -442,11 +454,11 @@ std::string why_no_credit(const std::string& id) {
 Comparison Comparison::complete() const {
   Comparison s = *this;
   if (s.units == 0) s.units = s.task->d;
-  if (s.alpha == 0) s.alpha = s.task->alpha;
-  if (s.rate == 0) s.rate = s.task->rate;
+  if (std::isnan(s.alpha)) s.alpha = s.task->alpha;
+  if (std::isnan(s.rate)) s.rate = s.task->rate;
   if (s.optimizer.empty()) s.optimizer = s.task->optimizer;
-  if (s.gain < 0) s.gain = s.task->gain;
-  if (s.readout < 0) s.readout = s.task->readout;
+  if (std::isnan(s.gain)) s.gain = s.task->gain;
+  if (std::isnan(s.readout)) s.readout = s.task->readout;
   if (s.truncation == 0) s.truncation = s.task->length;
   if (s.threads == 0) s.threads = std::max(1U, std::thread::hardware_concurrency());
   if (s.rules.empty()) throw std::invalid_argument("compare: no rules are given");
@@ -457,6 +469,9 @@ Comparison Comparison::complete() const {
     throw std::invalid_argument("compare: steps, seeds, units, truncation and block are 1 at least");
   if (!(s.alpha > 0 && s.alpha <= 1))
     throw std::invalid_argument(fmt::format("compare: alpha is {}, but must be above 0 and at most 1", s.alpha));
+  if (s.gain < 0 || s.readout < 0)
+    throw std::invalid_argument(
+        fmt::format("compare: gain is {} and readout {}, but neither may be below 0", s.gain, s.readout));
   return s;
 }
 
@@ -505,7 +520,7 @@ std::vector<Compared> compare(const Comparison& given, const std::function<void(
   std::mutex one_at_a_time;
   const double total = static_cast<double>(s.steps) * static_cast<double>(s.rules.size() * seeds);
   double done = 0;
-  ad::Pool pool(s.threads);
+  ad::Pool pool(static_cast<unsigned>(std::min<std::size_t>(s.threads, s.rules.size() * seeds)));
   pool.run(s.rules.size() * seeds, [&](std::size_t i) {
     if (stop) return;
     Compared& compared = all[i % s.rules.size()];

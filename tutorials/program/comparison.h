@@ -15,7 +15,7 @@ namespace tutorials {
 
 inline constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-/// What is compared. What is left at 0 or empty is taken from the task's row in rnn/task.h.
+/// What is compared. What is left unknown, 0 or empty is taken from the task's row in rnn/task.h.
 struct Comparison {
   const rnn::TaskFacts* task = &rnn::task("add");
   std::vector<std::string> rules{"bptt", "rtrl", "rflo", "uoro"};  // ids of rules/registry.def
@@ -24,13 +24,13 @@ struct Comparison {
   int first_seed = 8;  // networks 8 to 10 learn Add about as fast as the published three; over 24 seeds, readout only
                        // ends at 0.582, deviation 0.02
   Eigen::Index units = 0;  // d
-  double alpha = 0, rate = 0;
+  double alpha = unknown, rate = unknown;
   std::string optimizer;
   Eigen::Index truncation = 0;   // T' of e-bptt and f-bptt; 0: the task's length
   Eigen::Index block = 100;      // on a stream: steps after which a rule that must end its sequence ends it; h goes on
   bool random_feedback = false;  // q = B^T e with random B for every rule; dni-b always has it
   bool each_sequence = false;    // the parameters move at the end of an episode or block, not at every step
-  double gain = -1, readout = -1;  // of the weights before learning, see rnn::TaskFacts; below 0: the task's
+  double gain = unknown, readout = unknown;  // of the weights before learning, see rnn::TaskFacts
   std::string along;     // this rule trains, and all are measured beside it; empty: each trains its own network
   int points = 20;       // times in a run at which the alignment is measured; 0: never
   unsigned threads = 0;  // 0: as many as there are cores
