@@ -11,7 +11,7 @@ namespace {
 // ".465", "1.20", and "0" for an exact zero.
 std::string short_text(double x) {
   if (x == 0) return "0";
-  if (x < 0.0005) return fmt::format("{:.0e}", x);
+  if (x < 0.0005 || x >= 999.95) return fmt::format("{:.0e}", x);
   const std::string s = fmt::format("{:.{}f}", x, x < 9.995 ? (x < 0.9995 ? 3 : 2) : 1);
   return s.starts_with("0.") ? s.substr(1) : s;
 }

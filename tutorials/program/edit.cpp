@@ -68,8 +68,10 @@ std::string table() {
          "What stands in quotes can be composed: unroll edit \"J = leak; feedback = random\"\n";
 }
 
-std::string known_as(const rnn::Edit& edit, Index d) {
-  const auto names = rnn::names_of(edit, d);
+std::string known_as(const rnn::Edit& edit, const rnn::Network<double>& net) {
+  auto names = rnn::names_of(edit, net.d());
+  if ((net.parameters.W_rec.array() == 0).any())  // SnAp gives weights that are absent no gradient, the edit does
+    names.erase(std::remove(names.begin(), names.end(), "snap"), names.end());
   if (names.empty()) return "which is   no rule known here\n";
   std::string text, left = "which is   ";
   for (const auto id : names) {
@@ -93,8 +95,9 @@ std::string gradients(const Parameters<double>& edited, const Parameters<double>
     return std::sqrt(p.W_rec.squaredNorm() + p.W_in.squaredNorm() + p.b_rec.squaredNorm());
   };
   const auto norms = [&](const Parameters<double>& p) {
-    return fmt::format("{:>9.4f}{:>9.4f}{:>9.4f} |{:>9.4f} |{:>9.4f}{:>9.4f}\n", p.W_rec.norm(), p.W_in.norm(),
-                       p.b_rec.norm(), recurrent(p), p.W_out.norm(), p.b_out.norm());
+    const auto cell = [](double x) { return x < 1000 ? fmt::format("{:>9.4f}", x) : fmt::format("{:>9.3g}", x); };
+    return cell(p.W_rec.norm()) + cell(p.W_in.norm()) + cell(p.b_rec.norm()) + " |" + cell(recurrent(p)) + " |" +
+           cell(p.W_out.norm()) + cell(p.b_out.norm()) + '\n';
   };
   const rnn::Alignment a = rnn::alignment(edited, exact);
   return fmt::format("{:<19}{:>9}{:>9}{:>9} |{:>9} |{:>9}{:>9}\n", "gradient", "W_rec", "W_in", "b_rec", "these 3",
@@ -209,7 +212,7 @@ int edit_command(const std::vector<std::string>& words) {
   const auto& net = on.network;
   const std::string said = to_string(edit);
   std::cout << fmt::format("edit       {}\n", said.empty() ? "nothing: the exact gradient" : said)
-            << known_as(edit, net.d()) << fmt::format("on         {}; loss {:.6g}\n", on.name, edited.loss)
+            << known_as(edit, net) << fmt::format("on         {}; loss {:.6g}\n", on.name, edited.loss)
             << fmt::format("           n = {}, d = {}, m = {}, T = {}, alpha = {:.4g}, {}, {}\n\n", net.n(), net.d(),
                            net.m(), on.sequence.length(), net.alpha,
                            rnn::activation_names[static_cast<int>(net.activation)],
