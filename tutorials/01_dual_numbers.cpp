@@ -75,7 +75,7 @@ LESSON(1, "Numbers that carry a derivative") {
   const ad::Dual<> y = tanh(u);
   const double slope = 1 - y.value * y.value;
   show("u", u, "y = tanh(u)", y);
-  ask("tanh'(u) = 1 - y^2 = " + number_text(slope) + " here. What is y's tangent?", y.tangent, "slope times the tangent of u, 1.12");
+  ask("u moves at speed " + number_text(u.tangent) + ", and tanh'(u) = 1 - y^2 = " + number_text(slope) + " here. What is y's tangent?", y.tangent, "the slope times the tangent of u");
   expect("the tangent of u", u.tangent, 1.12);
   expect("one factor more", y.tangent, slope * u.tangent);
   //% Derivatives that travel along with the values: this is **forward mode** (順モード).

@@ -127,14 +127,13 @@ std::string text(const T& value) {
       for (const auto& element : value) all += (all.empty() ? "" : ", ") + text(element);
       return all;
     }
+  } else if constexpr (requires { requires Numeric<std::remove_cvref_t<decltype(value.tangent)>>; }) {
+    return text(value.value) + " + " + text(value.tangent) + " eps";
   } else if constexpr (Streamable<T>) {
     std::ostringstream out;
     out << value;
     return out.str();
   } else {
-    if constexpr (Carrier<T>)
-      if constexpr (Numeric<std::remove_cvref_t<decltype(value.tangent)>>)
-        return text(value.value) + " + " + text(value.tangent) + " eps";
     return text(number(value));
   }
 }

@@ -166,13 +166,18 @@ class Browser {
  private:
   using Where = std::pair<int, std::size_t>;  // lesson and step
 
+  /// The lesson, run now. Some take seconds: the bottom line says so.
+  Recording ran(int lesson, const Settings& settings) const {
+    write_all(fmt::format("\033[{};1H\033[K lesson {} runs ...", screen_size().second, lesson));
+    return load_(lesson, settings);
+  }
   void open(int lesson) {
     if (lesson != 0 &&
         std::none_of(lessons().begin(), lessons().end(), [&](const Lesson& l) { return l.number == lesson; })) {
       message_ = fmt::format("there is no lesson {}", lesson);
       return;
     }
-    recording_ = lesson == 0 ? contents() : load_(lesson, settings_[lesson]);
+    recording_ = lesson == 0 ? contents() : ran(lesson, settings_[lesson]);
     if (recording_.steps.empty()) recording_.steps.push_back({recording_.title, {}, {}});
     step_ = 0, scroll_ = 0;
   }
@@ -229,9 +234,9 @@ class Browser {
     }
     switch (key) {
       case '\r':
+      case ' ':
         if (!typed_.empty()) return judge(*now.asked, lines);
         [[fallthrough]];
-      case ' ':
       case 'n':
       case right:
       case page_down:
@@ -385,7 +390,7 @@ class Browser {
     Settings changed = settings_[recording_.number];
     changed[line.substr(0, equals)] = value;
     try {
-      Recording again = load_(recording_.number, changed);
+      Recording again = ran(recording_.number, changed);
       recording_ = std::move(again);
     } catch (const std::invalid_argument& error) {
       message_ = error.what();
