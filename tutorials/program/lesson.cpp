@@ -77,11 +77,12 @@ int lesson_command(const std::vector<std::string>& words) {
   const int number = one ? whole_number(others[0], 1, "lesson") : 0;
   if (!one && !settings.empty()) throw UsageError("--set needs the number of a lesson");
   if (!one && step) throw UsageError("--step needs the number of a lesson");
+  const bool reads = print || check_only || !html_file.empty() || !markdown_file.empty();
   if (list) {
+    if (reads || one) throw UsageError("--list only lists: leave the rest out");
     for (const Lesson& lesson : lessons()) fmt::print("{:2}  {}\n", lesson.number, lesson.title);
     return 0;
   }
-  const bool reads = print || check_only || !html_file.empty() || !markdown_file.empty();
   if (!reads && interactive()) {
     if (one) load(number, settings);  // a wrong number or setting is told before the screen changes
     browse(number, step.value_or(0), settings, load);

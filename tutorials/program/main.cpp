@@ -3,6 +3,8 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
+#include <new>
 #include <string_view>
 
 #include "tutorials/program/commands.h"
@@ -15,11 +17,11 @@ struct Command {
   int (*run)(const std::vector<std::string>&);
 };
 constexpr Command commands[] = {
-    {"lesson", "step through a lesson, or write the lessons as text, HTML or Markdown", tutorials::lesson_command},
-    {"gradient", "the gradient of a network in a file, by any rule, by hand or derived", tutorials::gradient_command},
-    {"edit", "a gradient edited in words, beside the exact one; every rule as an edit", tutorials::edit_command},
+    {"lesson", "step through a lesson, or write it as text, HTML or Markdown", tutorials::lesson_command},
+    {"gradient", "the gradient of a network in a file, by any rule", tutorials::gradient_command},
+    {"edit", "a gradient edited in words, beside the exact one", tutorials::edit_command},
     {"compare", "learning rules side by side: loss, alignment, credit, time", tutorials::compare_command},
-    {"rules", "the table of rules: what each is, what it costs, what a synapse must know", tutorials::rules_command},
+    {"rules", "every rule: what it is, what it costs, what a synapse must know", tutorials::rules_command},
 };
 
 void usage(std::FILE* out) {
@@ -28,17 +30,27 @@ void usage(std::FILE* out) {
   fmt::print(out, "Without words the lessons open. unroll COMMAND --help tells more.\n");
 }
 
+/// The exit code; 2 if standard output took less than was printed, as a full disk does.
+int all_written(int code) {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return code;
+  fmt::print(stderr, "unroll: not all could be written to standard output\n");
+  return 2;
+}
+
 }  // namespace
 
 int main(int argc, char* argv[]) {
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   try {
-    if (words.empty()) return tutorials::lesson_command({});
-    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return usage(stdout), 0;
+    if (words.empty()) return all_written(tutorials::lesson_command({}));
+    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return usage(stdout), all_written(0);
     for (const Command& command : commands)
-      if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+      if (words[0] == command.name) return all_written(command.run({words.begin() + 1, words.end()}));
     fmt::print(stderr, "unroll: there is no command {}\n", words[0]);
     usage(stderr);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "unroll: not enough memory\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "unroll: {}\n", error.what());
   }
