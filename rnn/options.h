@@ -23,7 +23,8 @@ struct Options {
   bool perturb_outputs = false;             // it moves the outputs too, as the reference code has it: more variance
   Eigen::Index refresh = 5;                 // steps between two copies of dni's synthesiser
   bool learn_at_end = false;                // bp-lambda's synthesiser changes when a sequence ends, not at each step
-  MatrixX<double> feedback{};               // m x d, B in q_t = B^T e_t; empty: W_out
+  MatrixX<double> feedback{};               // m x d, B in q_t = B^T e_t; empty: W_out. Rules by hand are shown q_t: there
+                                            // B is given to rules::learn, Loop or Training
   std::optional<double> lr{};               // of what the rule itself learns
   std::optional<double> J_lr{};             // of the Jacobian that dni-b learns
   std::optional<double> sigma{};            // standard deviation of its noise

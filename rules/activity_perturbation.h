@@ -1,4 +1,4 @@
-// Activity-based node perturbation (Fernandez, Keemink and van Gerven 2024, Front. Neurosci. 18:1439155): G_t = Delta L_t sqrt(n + d + m) du_t / |du_t|^2 z_t^T.
+// Activity-based node perturbation (Garcia Fernandez, Keemink and van Gerven 2024, Front. Neurosci. 18:1439155): G_t = Delta L_t sqrt(n + d + m) du_t / |du_t|^2 z_t^T.
 //
 // du_t = u_t(noisy) - u_t: what the noise, now and before, did to the units; the noise itself need not be known. Each
 // loss is credited to its own step alone, and the scale is not the gradient's: biased.
@@ -27,7 +27,7 @@ class ActivityPerturbation {
     reset();
   }
   void reset() {
-    for (Pair<T>& copies : samples_) copies.reset(net_);
+    for (Pair<T>& copies : samples_) copies.reset();
   }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {

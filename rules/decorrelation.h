@@ -16,7 +16,7 @@ namespace rules {
 template <std::floating_point T = double>
 class Decorrelation {
  public:
-  /// eps: 1e-4, that of Fernandez, Keemink and van Gerven's code (2024).
+  /// eps: 1e-4, that of Garcia Fernandez, Keemink and van Gerven's code (2024).
   explicit Decorrelation(Eigen::Index d, T eps = T(1e-4)) : R_(rnn::MatrixX<T>::Identity(d, d)), eps_(eps) {}
   explicit Decorrelation(rnn::MatrixX<T> R, T eps = T(1e-4)) : R_(std::move(R)), eps_(eps) {}
 

@@ -3,7 +3,7 @@
 // Theta (d x (d + m + 1)) learns from its own next prediction, as values do in temporal difference learning: its target
 // at t - 1 is q_{t-1} + J_t^T Thetabar [h_t; y*_t; 1], made by a frozen copy Thetabar.
 // DNI(b) knows no J: it learns Jt, which predicts h_t = Jt h_{t-1}; tanh keeps the target's prediction small, and q_t
-// may come through random feedback (Options::feedback).
+// may come through random feedback (given to learn() or Training).
 // Memory O(d (d + m) + d k), time the same a step.
 #pragma once
 
@@ -21,9 +21,10 @@ namespace rules {
 ///                                                   DNI(b): target = q_{t-1} + Jt^T tanh(Thetabar s_t)
 ///   every `refresh` steps: Thetabar <- Theta
 ///   G_t with the new Theta
-/// At a sequence's first step q_0 = 0 and y*_0 = y*_1. What was learned stays from one sequence to the next, and so
+/// At a sequence's first step q_0 = 0 and y*_0 = y*_1. The last loss of a sequence teaches Theta nothing: it would at the
+/// step after, from s_{T+1}. What was learned stays from one sequence to the next, and so
 /// does the count of steps since the last refresh.
-/// Options: lr (0.001), refresh (5), J_lr (0.001), the reference code's values; feedback.
+/// Options: lr (0.001), refresh (5), J_lr (0.001), the reference code's values.
 /// State: Theta; Thetabar (d x (d + m + 1), Theta unless given); Jt (d x d, W_rec unless given).
 /// Draws: only Theta, if it is not given: N(0, 1 / (d + m + 1)), column by column, one entry before the first step's.
 template <std::floating_point T = double>

@@ -28,7 +28,8 @@ class Columns {
   Eigen::Index count_ = 0;
 };
 
-/// z_t, phi_t and q_t of every step so far, and the weights they were made with.
+/// z_t, phi_t and q_t of every step so far, and the weights of the first: where weights move from step to step, J_s is made
+/// of these.
 template <class T>
 struct History {
   Columns<T> z;      // k x T, z_t = [h_{t-1}; x_t; 1]

@@ -13,13 +13,15 @@
 // Memory O(d^2 + d k), time O(d^2 + d k) a step.
 #pragma once
 
+#include <utility>
+
 #include "rules/rule.h"
 
 namespace rules {
 
 /// Draws: zeta_t, d numbers a step, as they are added to the copy: sigma has no part in a record. Options: lr (5), sigma
-/// (0.001), timing. State: A (d x d, identity), gamma (d x 1, 0.8); zeta (d x 1), the noise zeta_0 the copy starts with, at
-/// h_0; E (d x k), Omega, Gamma (d x 1); these four zeros. reset() begins all but A and gamma anew: what has been learned
+/// (0.001), timing. State: A (d x d, identity), gamma (d x 1, 0.8); zeta (d x 1), the noise zeta_0 the copy starts with, beside
+/// the network's h; E (d x k), Omega, Gamma (d x 1); these four zeros. reset() begins all but A and gamma anew: what has been learned
 /// stays. kappa is kept at or above 0. Throws std::invalid_argument for a start of another shape. The network must outlive
 /// the rule.
 template <std::floating_point T = double>
@@ -35,7 +37,7 @@ class Kernl {
   }
   void reset() {
     zeta_ = options_.start("zeta", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
-    noisy_ = net_.h_0 + zeta_;
+    begins_ = true;
     Omega_ = options_.start("Omega", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
     Gamma_ = options_.start("Gamma", rnn::MatrixX<double>::Zero(d_, 1)).template cast<T>();
     E_ = options_.start("E", rnn::MatrixX<double>::Zero(d_, k_)).template cast<T>();
@@ -46,6 +48,7 @@ class Kernl {
     const bool aligned = options_.timing == rnn::Timing::aligned;
     presynaptic(t, z_);
     options_.draws.next_step();
+    if (std::exchange(begins_, false)) noisy_ = t.h_before + zeta_;
     rnn::step(net_, net_.parameters, noisy_, t.x, copy_);
     for (T& zeta : zeta_) zeta = T(options_.draws.noise(sigma));
     noisy_ = copy_.h + zeta_;
@@ -84,6 +87,7 @@ class Kernl {
   rnn::Step<T> copy_;      // h^_t
   rnn::VectorX<T> noisy_;  // h^_t + zeta_t
   rnn::VectorX<T> err_, blame_, credit_, z_;
+  bool begins_ = true;
   Gradient<T> gradient_;
   const Gradient<T> nothing_;
 };

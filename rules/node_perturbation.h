@@ -29,8 +29,7 @@ class NodePerturbation {
     reset();
   }
   void reset() {
-    for (Sample& s : samples_)
-      s.copies.reset(net_), s.trace.setZero(gradient_.rows(), gradient_.cols()), s.total = T(0);
+    for (Sample& s : samples_) s.copies.reset(), s.trace.setZero(gradient_.rows(), gradient_.cols()), s.total = T(0);
   }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "rules/rule.h"
 
@@ -20,7 +21,7 @@ template <std::floating_point T>
 struct Perturbing {
   rnn::Draws draws;
   std::size_t samples;  // perturbations averaged
-  T sigma;              // standard deviation; default 1e-3, that of Fernandez, Keemink and van Gerven's code
+  T sigma;              // standard deviation; default 1e-3, that of Garcia Fernandez, Keemink and van Gerven's code
   bool signs, antithetic, outputs;
 
   /// Throws std::invalid_argument unless samples >= 1 and sigma > 0.
@@ -44,16 +45,18 @@ T clean_loss(const rnn::Network<T>& net, const rnn::Transition<T>& t) {
   return t.asked ? loss_t(net.loss, output(net.parameters, t.h), t.target) : T(0);
 }
 
-/// The same network with noise: a second h_t, beside the network's own.
+/// The same network with noise: a second h_t, beside the network's own, which begins where that is when a sequence, or a
+/// block of one, begins.
 template <std::floating_point T>
 class NoisyCopy {
  public:
-  void reset(const rnn::Network<T>& net) { h_ = net.h_0; }
+  void reset() { begins_ = true; }
 
   /// One step with parameters theta, `on_u` (d) added to u_t and `on_v` (m, or empty) to v_t; returns L_t.
   template <class U, class V>
   T step(const rnn::Network<T>& net, const rnn::Parameters<T>& theta, const rnn::Transition<T>& t, const U& on_u,
          const V& on_v) {
+    if (std::exchange(begins_, false)) h_ = t.h_before;
     u_.noalias() =
         theta.W_rec * h_ + theta.W_in * t.x + theta.b_rec;  // in the order of rnn::step: no noise, no difference
     u_ += on_u;
@@ -68,6 +71,7 @@ class NoisyCopy {
 
  private:
   rnn::VectorX<T> h_, u_, f_, v_;
+  bool begins_ = true;
 };
 
 /// A copy with the noise, and one with its sign turned.
@@ -75,7 +79,7 @@ template <std::floating_point T>
 struct Pair {
   NoisyCopy<T> plus, minus;
 
-  void reset(const rnn::Network<T>& net) { plus.reset(net), minus.reset(net); }
+  void reset() { plus.reset(), minus.reset(); }
   /// Delta L_t: L_t with noise less L_t without; or, antithetic, half of L_t(noise) - L_t(-noise).
   /// step(copy, sign) runs one copy and returns its L_t.
   template <class F>

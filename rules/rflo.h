@@ -2,7 +2,7 @@
 //
 // RTRL whose J_t keeps only the leak: what a synapse did to its own unit fades with the unit's memory, and what came back
 // through other units is forgotten. Exact if W_rec = 0; at alpha = 1 it is truncation to one step. In the paper q_t = B e_t
-// with fixed random B (Options::feedback as B^T). Memory and time O(d k).
+// with fixed random B (given to learn() or Training as B^T). Memory and time O(d k).
 #pragma once
 
 #include "rules/rule.h"

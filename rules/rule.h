@@ -59,7 +59,8 @@ struct Learned {
   T loss;
   rnn::VectorX<T> losses;       // T
   rnn::Parameters<T> gradient;  // the sum of all parts
-  /// [t-1], if asked for. Rules that face the future: dL/dtheta_t; others: dL_t/dtheta.
+  /// [t-1], if asked for. Rules that face the future: dL/dtheta_t, as far as they keep it; others, what they release at t:
+  /// dL_t/dtheta, or of those that release at the end of a block or sequence, that sum.
   std::vector<rnn::Parameters<T>> per_step;
 };
 

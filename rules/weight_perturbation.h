@@ -30,7 +30,7 @@ class WeightPerturbation {
   }
   void reset() {
     begins_ = true;
-    for (Sample& s : samples_) s.copies.reset(net_), s.trace.setZero(gradient_.rows(), gradient_.cols());
+    for (Sample& s : samples_) s.copies.reset(), s.trace.setZero(gradient_.rows(), gradient_.cols());
   }
 
   const Gradient<T>& observe(const rnn::Transition<T>& t) {

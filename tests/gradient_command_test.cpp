@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   refused(changed("loss", 3), {"loss", "3", "squared"});
   refused(changed("options", {1}), {"options", "object"});
   refused(changed("options", {{"truncatoin", 3}}), {"truncatoin", "truncation"});
-  refused(changed("options", {{"truncation", 0}}), {"options.truncation", "from 1 to 1000000000", "0"});
+  refused(changed("options", {{"truncation", 0}}), {"options.truncation", "from 1 to 999999999", "0"});
   refused(changed("options", {{"n", 1.5}}), {"options.n", "whole", "1.5"});
   refused(changed("options", {{"sigma", "small"}}), {"options.sigma", "small"});
   refused(changed("options", {{"timing", "late"}}), {"options.timing", "aligned", "late"});

@@ -148,6 +148,90 @@ BOOST_AUTO_TEST_CASE(defaults_are_the_papers) {
   }
 }
 
+// rules::Training ends a block and lets h go on: what a rule makes of the next block is what it makes of a sequence that
+// begins there, the noisy copies of perturbation rules and KeRNL's included.
+BOOST_AUTO_TEST_CASE(a_block_that_begins_in_mid_run_is_a_sequence_of_its_own) {
+  const auto net = tests::generic_network(Activation::tanh, Loss::squared);
+  const auto sequence = tests::generic_sequence(net, 12);
+  rnn::Options options;
+  options.draws = rnn::Draws(5);
+  for (const rules::Facts& facts : rules::registry) BOOST_TEST_CONTEXT(facts.id) {
+      rules::Loop<double> loop(net);
+      const auto nobody = rules::make_rule("readout", net);
+      for (Index t = 0; t < 5; ++t) loop.advance(*nobody, sequence.x.col(t), sequence.target.col(t), t == 4);
+      auto from_there = net;
+      from_there.h_0 = loop.h();
+      const auto rule = rules::make_rule(facts.id, net, options);
+      rule->reset();
+      Parameters<double> got = zeros_like(net.parameters);
+      for (Index t = 5; t < 12; ++t) loop.step(*rule, sequence.x.col(t), sequence.target.col(t), t == 11, got);
+      rules::add(rule->finish(), got);
+      const rnn::Sequence<double> rest{sequence.x.rightCols(7), sequence.target.rightCols(7)};
+      const auto fresh = rules::make_rule(facts.id, from_there, options);
+      const Vector expected = flatten(rules::learn(*fresh, from_there, rest).gradient);
+      BOOST_TEST((flatten(got) - expected).norm() <= 1e-14 * expected.norm());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_second_sequence_knows_nothing_of_the_first) {
+  const auto net = tests::generic_network(Activation::tanh, Loss::squared);
+  const auto sequence = tests::generic_sequence(net, 7), other = tests::generic_sequence(net, 9);
+  const auto recurrent = [](const Parameters<double>& p) {
+    return (Vector(p.W_rec.size() + p.W_in.size()) << p.W_rec.reshaped(), p.W_in.reshaped()).finished();
+  };
+  rnn::Random random(3);
+  for (const std::string_view id : {"uoro", "kf-rtrl", "r-kf-rtrl"}) BOOST_TEST_CONTEXT(id) {
+      std::vector<std::vector<double>> signs(7, std::vector<double>(id == "kf-rtrl" ? 2 : 5));
+      for (auto& step : signs)
+        for (double& sign : step) sign = random.sign();
+      const auto half = signs;
+      signs.insert(signs.end(), half.begin(), half.end());
+      rnn::Options options;
+      options.draws = rnn::Draws(signs);
+      const auto rule = rules::make_rule(id, net, options);
+      const Vector first = recurrent(rules::learn(*rule, net, sequence).gradient);
+      BOOST_TEST((recurrent(rules::learn(*rule, net, sequence).gradient) == first));
+    }
+
+  // KeRNL keeps A and gamma; its other start values are taken again
+  std::vector<std::vector<double>> noise(14, std::vector<double>(5));
+  for (auto& step : noise)
+    for (double& zeta : step) zeta = 0.1 * random.normal();
+  rnn::Options options;
+  options.lr = 0.5;
+  options.draws = rnn::Draws(noise);
+  for (const char* name : {"zeta", "Omega", "Gamma"}) options.state[name] = random.normal(5, 1, 0.1);
+  rules::Kernl<double> twice(net, options);
+  rules::learn(twice, net, sequence);
+  rnn::Options later = options;
+  later.state["A"] = twice.A(), later.state["gamma"] = twice.gamma();
+  later.draws = rnn::Draws(std::vector<std::vector<double>>(noise.begin() + 7, noise.end()));
+  rules::Kernl<double> once(net, later);
+  const Vector again = recurrent(rules::learn(twice, net, sequence).gradient);
+  BOOST_TEST((again == recurrent(rules::learn(once, net, sequence).gradient)));
+  for (const char* name : {"zeta", "Omega", "Gamma"}) {
+    rnn::Options without = later;
+    without.state.erase(name);
+    rules::Kernl<double> changed(net, without);
+    BOOST_TEST((again != recurrent(rules::learn(changed, net, sequence).gradient)), name);
+  }
+
+  // left in the middle, BP(lambda) that learns at the end has learned nothing
+  rnn::Options at_end;
+  at_end.learn_at_end = true, at_end.lr = 0.1;
+  rules::BpLambda<double> left(net, at_end), fresh(net, at_end);
+  rules::Loop<double> loop(net);
+  for (Index t = 0; t < 4; ++t) loop.advance(left, sequence.x.col(t), sequence.target.col(t), false);
+  rules::learn(left, net, sequence), rules::learn(fresh, net, sequence);
+  BOOST_TEST((left.Theta() == fresh.Theta()));
+
+  rules::DoubleSum<double> sum(net), new_sum(net);
+  sum.keep_blocks(), new_sum.keep_blocks();
+  rules::learn(sum, net, other), rules::learn(sum, net, sequence), rules::learn(new_sum, net, sequence);
+  BOOST_TEST((sum.block(6, 2) == new_sum.block(6, 2)));
+  BOOST_TEST(sum.products() == new_sum.products());
+}
+
 BOOST_AUTO_TEST_CASE(bptts_delta_is_the_adjoint_of_h_and_rtrls_P_its_tangent) {
   tests::for_each_kind([](const auto& net, const auto& sequence, const std::string& kind) {
     BOOST_TEST_CONTEXT(kind) {

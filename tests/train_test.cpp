@@ -137,6 +137,19 @@ struct Told {
     return nothing;
   }
 };
+// Where parameters move at every step, what a rule keeps for the end moves them at the end.
+BOOST_AUTO_TEST_CASE(the_rest_moves_the_parameters_at_the_end) {
+  auto net = tests::generic_network(rnn::Activation::tanh, rnn::Loss::squared);
+  const auto before = net;
+  const auto sequence = tests::generic_sequence(net, 1);
+  rules::Bptt<double> rule(net), beside(before);
+  const auto expected = rules::learn(beside, before, sequence).gradient;
+  rules::Training<rules::Bptt<double>> training(net, rule, rnn::Descent(0.5));
+  training.step(sequence.x.col(0), sequence.target.col(0), true);
+  BOOST_TEST((net.parameters.W_rec - (before.parameters.W_rec - 0.5 * expected.W_rec)).norm() < 1e-15);
+  BOOST_TEST(expected.W_rec.norm() > 0.01);
+}
+
 BOOST_AUTO_TEST_CASE(a_rule_is_told_of_beginnings_and_ends) {
   auto net = network();
   const auto s = tests::generic_sequence(net);

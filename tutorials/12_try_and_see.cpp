@@ -357,7 +357,7 @@ LESSON(12, "Try and see") {
   //% they are small beside the noise of the direction itself.
 
   //% # Nobody tells the noise
-  //% Must a synapse know its unit's noise? *Activity-based* node perturbation (Fernandez, Keemink and van Gerven 2024) compares the unit with and without noise,
+  //% Must a synapse know its unit's noise? *Activity-based* node perturbation (Garcia Fernandez, Keemink and van Gerven 2024) compares the unit with and without noise,
   //% $\delta u_t$, and lays $\Delta L_t$ along it: $G_t = \Delta L_t \sqrt{n + d + m}\,\delta u_t z_t^\top / |\delta u_t|^2$. But $\delta u_t$ also carries what the noise of *earlier* steps has become.
   //% Eight units, ten steps, 4000 runs:
   //%hide

@@ -70,7 +70,8 @@ std::string table() {
 
 std::string known_as(const rnn::Edit& edit, const rnn::Network<double>& net) {
   auto names = rnn::names_of(edit, net.d());
-  if ((net.parameters.W_rec.array() == 0).any())  // SnAp gives weights that are absent no gradient, the edit does
+  // SnAp, as a mask, gives weights that are absent no gradient; the diagonal does
+  if (edit.j == rnn::Edit::J::diagonal && (net.parameters.W_rec.array() == 0).any())
     names.erase(std::remove(names.begin(), names.end(), "snap"), names.end());
   if (names.empty()) return "which is   no rule known here\n";
   std::string text, left = "which is   ";

@@ -147,7 +147,7 @@ class Reader {
       const std::string at = "options." + key;
       const auto whole = [&, &value = j](Eigen::Index least) {
         const double x = number(value, at);
-        constexpr Eigen::Index most = 1'000'000'000;
+        constexpr Eigen::Index most = 999'999'999;
         if (x < static_cast<double>(least) || x > static_cast<double>(most) || x != std::floor(x))
           fail("{} must be a whole number from {} to {}, not {}", at, least, most, value.dump());
         return static_cast<Eigen::Index>(x);
