@@ -119,21 +119,35 @@ BOOST_AUTO_TEST_CASE(numbers_of_a_file_are_the_librarys) {
   };
   const auto list = [](const auto& v) { return Json(std::vector<double>(v.data(), v.data() + v.size())); };
   const auto& p = net.parameters;
-  const Json file = {{"alpha", net.alpha},
-                     {"activation", "softplus"},
-                     {"loss", "sigmoid_ce"},
-                     {"W_in", rows(p.W_in)},
-                     {"W_rec", rows(p.W_rec)},
-                     {"b_rec", list(p.b_rec)},
-                     {"W_out", rows(p.W_out)},
-                     {"b_out", list(p.b_out)},
-                     {"h_0", list(net.h_0)},
-                     {"x", rows(sequence.x.transpose())},
-                     {"target", rows(sequence.target.transpose())}};
+  Json file = {{"alpha", net.alpha},
+               {"activation", "softplus"},
+               {"loss", "sigmoid_ce"},
+               {"W_in", rows(p.W_in)},
+               {"W_rec", rows(p.W_rec)},
+               {"b_rec", list(p.b_rec)},
+               {"W_out", rows(p.W_out)},
+               {"b_out", list(p.b_out)},
+               {"h_0", list(net.h_0)},
+               {"x", rows(sequence.x.transpose())},
+               {"target", rows(sequence.target.transpose())}};
   const fs::path path =
       fs::temp_directory_path() / fmt::format("unroll_edit_{}.json", reinterpret_cast<std::uintptr_t>(&net));
   std::ofstream(path) << file.dump();
   const std::string text = printed({"J = leak", path.string()});
+  // where a weight is absent the diagonal gives it a gradient, and SnAp-1, the mask, does not; large norms keep apart
+  file["W_rec"][1][2] = 0;
+  file["target"] = rows(1e6 * sequence.target.transpose().eval());
+  file["loss"] = "squared";
+  std::ofstream(path) << file.dump();
+  BOOST_TEST(has(printed({"J = 1-step mask", path.string()}), "SnAp"));
+  const std::string diagonal = printed({"J = diagonal", path.string()});
+  BOOST_TEST(has(diagonal, "no rule known here"));
+  BOOST_TEST(widest(diagonal.substr(diagonal.find("gradient"))) <= 80u);
+  for (std::istringstream words(diagonal.substr(diagonal.find("norm, exact"))); words;) {
+    std::string word;
+    words >> word;
+    BOOST_TEST(std::count(word.begin(), word.end(), '.') <= 1);
+  }
   fs::remove(path);
 
   const auto exact = rnn::edited(net, sequence, {}), edited = rnn::edited(net, sequence, rnn::parse_edit("J = leak"));
