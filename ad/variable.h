@@ -8,7 +8,8 @@
 namespace ad {
 
 /// A number that remembers, on the active tape, how it was computed. One made from a plain number, or computed from such
-/// alone, is a constant: it has no derivative and costs nothing. Tag keeps nested differentiations apart, as in Dual. Comparisons look at values.
+/// alone, is a constant: it has no derivative and costs nothing. Tag keeps nested differentiations apart, as in Dual.
+/// Comparisons look at values.
 template <class T, class Tag>
 class Variable {
  public:

@@ -13,6 +13,7 @@ namespace rnn {
 enum class Timing { reference, aligned };
 
 /// Each rule reads what concerns it; where a field is empty, the rule's own default holds (stated in its docstring).
+/// Rules by hand are shown q_t: to them `feedback` comes through rules::learn, Loop or Training.
 struct Options {
   Eigen::Index truncation = 10;             // T' of e-bptt and f-bptt, in steps
   Eigen::Index block = 0;                   // of hybrid, in steps; 0: d
@@ -23,8 +24,7 @@ struct Options {
   bool perturb_outputs = false;             // it moves the outputs too, as the reference code has it: more variance
   Eigen::Index refresh = 5;                 // steps between two copies of dni's synthesiser
   bool learn_at_end = false;                // bp-lambda's synthesiser changes when a sequence ends, not at each step
-  MatrixX<double> feedback{};               // m x d, B in q_t = B^T e_t; empty: W_out. Rules by hand are shown q_t: there
-                                            // B is given to rules::learn, Loop or Training
+  MatrixX<double> feedback{};               // m x d, B in q_t = B^T e_t; empty: W_out
   std::optional<double> lr{};               // of what the rule itself learns
   std::optional<double> J_lr{};             // of the Jacobian that dni-b learns
   std::optional<double> sigma{};            // standard deviation of its noise

@@ -7,8 +7,8 @@
 namespace rules {
 
 /// sqrt(|a| / |b|) from the norms of a and b: with p = balance(|B|, |A|), p A and B / p are of one size, which keeps the
-/// variance least. Any other p > 0 leaves the expectation as it is. Where a norm is zero p = 1, as in the reference code: the
-/// other factor stays, and so does its noise.
+/// variance least. Any other p > 0 leaves the expectation as it is. Where a norm is zero p = 1, as in the
+/// reference code: the other factor stays, and so does its noise.
 template <std::floating_point T>
 T balance(T a, T b) {
   using std::sqrt;

@@ -20,9 +20,9 @@
 namespace rules {
 
 /// Draws: zeta_t, d numbers a step, as they are added to the copy: sigma has no part in a record. Options: lr (5), sigma
-/// (0.001), timing. State: A (d x d, identity), gamma (d x 1, 0.8); zeta (d x 1), the noise zeta_0 the copy starts with, beside
-/// the network's h; E (d x k), Omega, Gamma (d x 1); these four zeros. reset() begins all but A and gamma anew: what has been learned
-/// stays. kappa is kept at or above 0. Throws std::invalid_argument for a start of another shape. The network must outlive
+/// (0.001), timing. State: A (d x d, identity), gamma (d x 1, 0.8); zeta (d x 1), the noise zeta_0 the copy starts with,
+/// beside the network's h; E (d x k), Omega, Gamma (d x 1); these four zeros. reset() begins all but A and gamma anew: what
+/// has been learned stays. kappa is kept at or above 0. Throws std::invalid_argument for a start of another shape. The network must outlive
 /// the rule.
 template <std::floating_point T = double>
 class Kernl {

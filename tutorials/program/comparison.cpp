@@ -85,8 +85,9 @@ struct AlignmentAverage {
 };
 
 /// The rule that trains, and beside it, for a stretch of steps at a time, the exact gradient, with errors that come back
-/// through W_out^T whatever the rule is told: RTRL by hand for dL_t/dtheta, BPTT by hand for dL/dtheta_s. The first `before` steps of a stretch let RTRL's P fill; the last `after` ones let the
-/// credit of the steps in between come back to them.
+/// through W_out^T whatever the rule is told: RTRL by hand for dL_t/dtheta, BPTT by hand for dL/dtheta_s. The first
+/// `before` steps of a stretch let RTRL's P fill; the last `after` ones let the credit of the steps in between come back to
+/// them.
 class Watched {
  public:
   const Facing facing;
