@@ -494,7 +494,8 @@ class TapeOf : private Cursor<T>, public Annotations {
   /// The adjoint sweep over single numbers without the test an entry that 0 * infinity = 0 takes. Returns whether that did
   /// not matter: what is not finite, every entry hands on to its operands, down to the inputs, or to place 0 where it has
   /// none. Otherwise the sweep is to be made again, with care.
-  bool attempt_down(double* adjoint, Id top) const {
+  template <class A>
+  bool attempt_down(A* adjoint, Id top) const {
     const Id* addend = addend_above(top);
     entries_down<false>(adjoint, inputs_ + 1, top, 0, addend);
     std::uint64_t differences = 0;  // x - x is 0, or NaN
