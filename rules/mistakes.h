@@ -1,0 +1,241 @@
+// The known mistakes of a hand derivation: their table, and how each is made with the parts of derivation.h.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "rules/derivation.h"
+
+namespace rules {
+
+/// `array`: of any array of numbers; `derivation`: of a step of BPTT by hand.
+enum class MistakeKind { array, derivation };
+
+/// One row of mistakes.def.
+struct MistakeFacts {
+  std::string_view id;
+  MistakeKind kind;
+  std::string_view what, right, needs;
+};
+
+inline constexpr auto mistakes = std::to_array<MistakeFacts>({
+#define UNROLL_MISTAKE(id, kind, what, right, needs) {id, MistakeKind::kind, what, right, needs},
+#include "rules/mistakes.def"
+});
+
+/// The row of this id. Throws std::invalid_argument if there is none.
+inline const MistakeFacts& mistake(std::string_view id) {
+  for (const auto& row : mistakes)
+    if (row.id == id) return row;
+  throw std::invalid_argument("rules::mistake: there is no mistake \"" + std::string(id) + "\"");
+}
+
+/// One way of making a mistake: what it changes, and where.
+struct Mistake {
+  std::string_view id;  // of mistakes.def
+  std::string how;      // empty: there is only one way
+  std::function<void(Derivation&)> make;
+  bool many = false;    // one of a family as long as the sequence
+  bool reruns = false;  // it begins with another forward run: of two mistakes, it is made first
+};
+
+/// Every known mistake of a derivation, in every way it is known to be made with this network and sequence; each is made
+/// on a copy of `right`. `feedback` (m x d) may be empty: then nobody can have used it for W_out^T.
+inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::MatrixX<double>& feedback = {}) {
+  using D = Derivation;
+  using M = rnn::MatrixX<double>;
+  using V = rnn::VectorX<double>;
+  const Eigen::Index T = right.length(), d = right.net.d();
+  const double alpha = right.net.alpha;
+  std::vector<Mistake> all;
+  const auto add = [&](std::string_view id, std::string how, std::function<void(D&)> make, bool many = false) {
+    all.push_back({id, std::move(how), std::move(make), many});
+  };
+  /// A matrix (columns are times) whose column t is that of t - k; what comes from outside 1 .. T is zero, or wraps.
+  const auto shifted = [](const M& m, Eigen::Index k, bool wrap) {
+    M s = M::Zero(m.rows(), m.cols());
+    for (Eigen::Index t = 0; t < m.cols(); ++t) {
+      const Eigen::Index from = t - k;
+      if (from >= 0 && from < m.cols())
+        s.col(t) = m.col(from);
+      else if (wrap)
+        s.col(t) = m.col((from + m.cols()) % m.cols());
+    }
+    return s;
+  };
+  /// A slope made wrong, phi (d x T): in one of the two places where it is needed, or in both.
+  const auto slopes = [&](std::string_view id, const std::string& how, const M& phi) {
+    const std::string comma = how.empty() ? "" : how + " ";
+    add(id, comma + "in the recursion and in the outer product", [phi](D& r) { r.slope = r.slope_back = phi; });
+    add(id, comma + "in the recursion", [phi](D& r) { r.slope_back = phi; });
+    add(id, comma + "in the outer product", [phi](D& r) { r.slope = phi; });
+  };
+  /// An error made wrong, e (m x T): everywhere, or on its way to h alone.
+  const auto errors = [&](std::string_view id, const std::string& how, const M& e) {
+    const std::string comma = how.empty() ? "" : how + ", ";
+    add(id, how, [e](D& r) { r.e_readout = r.e_back = e; });
+    add(id, comma + "on the way back to h alone", [e](D& r) { r.e_back = e; });
+  };
+  /// The whole run with another network.
+  const auto rerun = [&](std::string_view id, const std::string& how,
+                         std::function<void(rnn::Network<double>&)> change) {
+    add(id, how, [change](D& r) {
+      rnn::Network<double> other = r.net;
+      change(other);
+      r = D(other, r.sequence);
+    });
+    all.back().reruns = true;
+  };
+
+  // the recursion
+  add("recursion-not-transposed", "", [](D& r) { r.back.transposeInPlace(); });
+  add("leak-dropped", "", [](D& r) { r.leak = 0; });
+  add("recurrent-path-dropped", "", [](D& r) { r.back.setZero(); });
+  add("factor-one-minus-alpha", "missing before the leak", [](D& r) { r.leak = 1; });
+  add("sign", "of what comes from t + 1", [](D& r) { r.leak = -r.leak, r.back = -r.back; });
+
+  // f'
+  slopes("slope-forgotten", "", M::Constant(d, T, alpha));
+  M at_h(d, T), h_for_f(d, T);
+  for (Eigen::Index t = 0; t < T; ++t) {
+    const V h = right.run.h.col(t + 1), u = right.run.u.col(t);
+    at_h.col(t) = alpha * right.slope_at(h);
+    h_for_f.col(t) = rules::slope(right.net.activation, alpha, u, h);
+  }
+  slopes("slope-at-h", "f'(h_t)", at_h);
+  slopes("slope-at-h", "h_t for f(u_t)", h_for_f);
+  M earlier = shifted(right.slope, 1, false), at_zero = earlier, same = earlier;
+  at_zero.col(0) = alpha * right.slope_at(V::Zero(d));
+  same.col(0) = right.slope.col(0);
+  // in the recursion phi_1 is not needed; in the outer product something must stand for u_0
+  add("slope-at-previous-u", "in the recursion", [earlier](D& r) { r.slope_back = earlier; });
+  const std::pair<const char*, M> firsts[] = {{"u_0 = 0", at_zero},
+                                              {"nothing at t = 1", earlier},
+                                              {"u_1 at t = 1", same},
+                                              {"u_T at t = 1", shifted(right.slope, 1, true)}};
+  for (const auto& [how, phi] : firsts) {
+    add("slope-at-previous-u", fmt::format("in the recursion and in the outer product, {}", how),
+        [phi = phi](D& r) { r.slope = r.slope_back = phi; });
+    add("slope-at-previous-u", fmt::format("in the outer product, {}", how), [phi = phi](D& r) { r.slope = phi; });
+  }
+  slopes("slope-twice", "f'", right.slope.cwiseProduct(right.f_prime));
+  add("slope-wrong-axis", "in the recursion: phi_{t+1} behind W_rec^T", [](D& r) { r.slope_behind = true; });
+  add("slope-wrong-axis", "in the recursion: phi_t behind W_rec^T",
+      [earlier](D& r) { r.slope_behind = true, r.slope_back = earlier; });
+  add("slope-wrong-axis", "in the outer product: phi scales columns", [](D& r) { r.slope_on_columns = true; });
+
+  // alpha
+  add("alpha-missing-in-outer", "", [](D& r) { r.slope = r.f_prime; });
+  add("alpha-missing-in-recursion", "", [](D& r) { r.slope_back = r.f_prime; });
+  slopes("alpha-twice", "", alpha * right.slope);
+  add("alpha-twice", "in q_t", [alpha](D& r) { r.q_factor = alpha; });
+
+  // the outer product
+  add("h-after-for-before", "", [T](D& r) { r.h_before = r.run.h.rightCols(T); });
+  add("x-previous", "x_0 = 0", [m = shifted(right.x, 1, false)](D& r) { r.x = m; });
+  add("x-previous", "x_T at t = 1", [m = shifted(right.x, 1, true)](D& r) { r.x = m; });
+  M clamped = shifted(right.x, 1, false);
+  clamped.col(0) = right.x.col(0);
+  add("x-previous", "x_1 at t = 1", [clamped](D& r) { r.x = clamped; });
+  add("dw-transposed", "", [](D& r) { r.W_rec_transposed = true; });
+  if (right.net.n() == d || right.net.m() == d)
+    add("dw-transposed", "every square matrix",
+        [](D& r) { r.W_rec_transposed = r.W_in_transposed = r.W_out_transposed = true; });
+  add("h0-ignored", "in the outer product", [](D& r) { r.h_before.col(0).setZero(); });
+  rerun("h0-ignored", "in the forward run too", [](rnn::Network<double>& n) { n.h_0.setZero(); });
+  add("bias-forgotten", "dL/db_rec", [](D& r) { r.one.setZero(); });
+  add("bias-forgotten", "dL/db_out", [](D& r) { r.keep_b_out = 0; });
+  add("bias-forgotten", "dL/db_rec and dL/db_out", [](D& r) { r.one.setZero(), r.keep_b_out = 0; });
+  rerun("bias-forgotten", "b_rec in the forward run", [](rnn::Network<double>& n) { n.parameters.b_rec.setZero(); });
+  rerun("bias-forgotten", "b_out in the forward run", [](rnn::Network<double>& n) { n.parameters.b_out.setZero(); });
+  rerun("bias-forgotten", "both in the forward run",
+        [](rnn::Network<double>& n) { n.parameters.b_rec.setZero(), n.parameters.b_out.setZero(); });
+  add("direct-term-missing", "W_out and b_out", [](D& r) { r.keep_W_out = r.keep_b_out = 0; });
+  add("direct-term-missing", "W_out", [](D& r) { r.keep_W_out = 0; });
+  add("direct-term-missing", "b_out", [](D& r) { r.keep_b_out = 0; });
+  add("direct-term-missing", "W_rec, W_in and b_rec", [](D& r) { r.weight.setZero(); });
+
+  // which steps are there
+  const auto only = [T](Eigen::Index t) -> V { return V::Unit(T, t - 1); };
+  const auto all_but = [T](Eigen::Index t) -> V { return V::Ones(T) - V::Unit(T, t - 1); };
+  add("first-step-skipped", "", [w = all_but(1)](D& r) { r.weight = w; });
+  add("first-step-skipped", "in the readout too", [w = all_but(1)](D& r) { r.weight = r.weight_readout = w; });
+  add("overwritten", "t = 1 stays", [w = only(1)](D& r) { r.weight = r.weight_readout = w; });
+  add("overwritten", "t = T stays", [w = only(T)](D& r) { r.weight = r.weight_readout = w; });
+  add("overwritten", "t = 1 stays, of the readout t = T",
+      [w = only(1), v = only(T)](D& r) { r.weight = w, r.weight_readout = v; });
+  add("overwritten", "t = 1 stays, the readout adds", [w = only(1)](D& r) { r.weight = w; });
+  add("overwritten", "t = T stays, the readout adds", [w = only(T)](D& r) { r.weight = w; });
+  const auto e = [&](const V& weight) -> M { return right.e_back * weight.asDiagonal(); };
+  errors("overwritten", "the last loss stays", e(only(T)));
+  errors("last-loss-dropped", "", e(all_but(T)));
+  errors("only-last-loss", "", e(only(T)));
+  for (const Eigen::Index k : {1, -1}) {
+    const std::string whose = k > 0 ? "of t - 1" : "of t + 1";
+    errors("error-shifted", "e " + whose, shifted(right.e_back, k, false));
+    errors("error-shifted", "e " + whose + " (wraps)", shifted(right.e_back, k, true));
+    for (const bool wrap : {false, true}) {
+      const M target = shifted(right.sequence.target, k, wrap);
+      M wrong = right.e_back;
+      for (Eigen::Index t = 0; t < T; ++t) wrong.col(t) = right.error(right.run.v.col(t), target.col(t));
+      errors("error-shifted", "y* " + whose + (wrap ? " (wraps)" : ""), wrong);
+    }
+  }
+  add("total-for-immediate", "", [](D& r) { r.total_for_immediate = true; });
+
+  // the errors
+  const auto outputs = [&](auto&& of) {  // e_t from v_t and y*_t
+    M wrong = right.e_back;
+    for (Eigen::Index t = 0; t < T; ++t) {
+      const V y = prediction(right.net.loss, V(right.run.v.col(t)));
+      wrong.col(t) = of(y.array(), right.sequence.target.col(t).array());
+    }
+    return wrong;
+  };
+  using rnn::Loss;
+  if (right.net.loss == Loss::softmax_ce) {
+    errors("softmax-elementwise", "-y* (1 - y)", outputs([](const auto& y, const auto& t) { return -t * (1 - y); }));
+    errors("softmax-elementwise", "(y - y*) y (1 - y)",
+           outputs([](const auto& y, const auto& t) { return (y - t) * y * (1 - y); }));
+  }
+  if (right.net.loss == Loss::sigmoid_ce)
+    errors("slope-twice", "at the output, (y - y*) y (1 - y)",
+           outputs([](const auto& y, const auto& t) { return (y - t) * y * (1 - y); }));
+  if (right.net.loss == Loss::tanh_squared) {
+    errors("output-slope-forgotten", "", outputs([](const auto& y, const auto& t) { return y - t; }));
+    errors("slope-twice", "at the output, (y - y*) (1 - y^2)^2",
+           outputs([](const auto& y, const auto& t) { return (y - t) * (1 - y * y).square(); }));
+  }
+  if (feedback.size() != 0) add("feedback-for-transpose", "", [feedback](D& r) { r.B = feedback; });
+
+  // families as long as the sequence
+  for (Eigen::Index K = 1; K < std::min<Eigen::Index>(T, 100); ++K) {
+    const auto cut = [&](const std::string& where, D::Cut how) {
+      add(
+          "truncated-K", fmt::format("K = {}{}", K, where), [how, K](D& r) { r.cut = how, r.K = K; }, true);
+    };
+    cut(", from every loss (F-BPTT)", D::Cut::band);
+    if (K > 1) cut(", in blocks (E-BPTT)", D::Cut::blocks);
+    cut(", the last K steps alone", D::Cut::window);
+  }
+  for (Eigen::Index t = 1; t <= std::min<Eigen::Index>(T, 100); ++t) {
+    const std::string step = fmt::format("the use of the parameters at t = {}", t),
+                      loss = fmt::format("the loss at t = {}", t);
+    add(
+        "block-missing", step, [w = all_but(t)](D& r) { r.weight = w; }, true);
+    add(
+        "block-doubled", step, [w = V(V::Ones(T) + only(t))](D& r) { r.weight = w; }, true);
+    add(
+        "block-missing", loss, [m = e(all_but(t))](D& r) { r.e_readout = r.e_back = m; }, true);
+    add(
+        "block-doubled", loss, [m = e(V::Ones(T) + only(t))](D& r) { r.e_readout = r.e_back = m; }, true);
+  }
+  return all;
+}
+
+}  // namespace rules
