@@ -1,14 +1,12 @@
 // `unroll compare` and `unroll rules`: the same bits again, for any number of threads; what is measured is what it says.
-#include <unistd.h>
-
 #include <boost/test/unit_test.hpp>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "rules/registry.h"
+#include "tests/commands.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/comparison.h"
 #include "tutorials/program/formula.h"
@@ -16,6 +14,7 @@
 
 namespace {
 
+using tests::printed;
 using tutorials::Compared, tutorials::Comparison, tutorials::Course;
 
 const std::atomic<bool> never{false};
@@ -43,31 +42,6 @@ bool same(const std::vector<Compared>& a, const std::vector<Compared>& b) {
     }
   }
   return true;
-}
-
-/// What a command writes to standard output. It prints with the C library: the test reads it back from a file.
-std::string printed(int (*command)(const std::vector<std::string>&), const std::vector<std::string>& words,
-                    int code = 0) {
-  std::fflush(stdout);
-  const int kept = dup(1);
-  std::FILE* file = std::tmpfile();
-  dup2(fileno(file), 1);
-  int got = -1;
-  try {
-    got = command(words);
-  } catch (...) {
-    std::fflush(stdout);
-    dup2(kept, 1), close(kept), std::fclose(file);
-    throw;
-  }
-  std::fflush(stdout);
-  dup2(kept, 1), close(kept);
-  std::rewind(file);
-  std::string text;
-  for (int c = 0; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
-  std::fclose(file);
-  BOOST_TEST(got == code);
-  return text;
 }
 
 std::size_t longest_line(const std::string& text) {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "rnn/surgery_edited.h"
+#include "tests/commands.h"
 #include "tests/networks.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/network_file.h"
@@ -24,18 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-std::string printed(const Words& words) {
-  std::ostringstream text;
-  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
-  try {
-    BOOST_TEST(tutorials::edit_command(words) == 0);
-  } catch (...) {
-    std::cout.rdbuf(before);
-    throw;
-  }
-  std::cout.rdbuf(before);
-  return text.str();
-}
+std::string printed(const Words& words) { return tests::printed(tutorials::edit_command, words); }
 bool has(const std::string& text, const std::string& part) {
   const bool found = text.find(part) != std::string::npos;
   if (!found) BOOST_TEST_MESSAGE("not found: \"" << part << "\" in\n" << text);

@@ -5,8 +5,6 @@
 #if defined(UNROLL_HAS_JSON) && __has_include(<nlohmann/json.hpp>)
 
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,7 +12,7 @@
 #include "rnn/rtrl.h"
 #include "rules/registry.h"
 #include "tests/fixtures.h"
-#include "tests/networks.h"
+#include "tests/network_files.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/network_file.h"
 #include "tutorials/program/options.h"
@@ -24,80 +22,14 @@ namespace {
 using Eigen::Index;
 using Json = nlohmann::json;
 using rnn::MatrixX;
-namespace fs = std::filesystem;
+using tests::blocks, tests::File, tests::rows;
+using Case = tests::NetworkCase;
 
-/// Nested lists by rows; a vector is one list.
-template <class M>
-Json rows(const Eigen::MatrixBase<M>& m) {
-  Json j = Json::array();
-  for (Index i = 0; i < m.rows(); ++i) {
-    if (M::ColsAtCompileTime == 1) {
-      j.push_back(m(i, 0));
-      continue;
-    }
-    j.push_back(Json::array());
-    for (Index k = 0; k < m.cols(); ++k) j.back().push_back(m(i, k));
-  }
-  return j;
+std::string printed(const std::vector<std::string>& words) {
+  return tests::printed(tutorials::gradient_command, words);
 }
-Json blocks(const rnn::Parameters<double>& p) {
-  Json j;
-  rnn::for_each_block([&](std::string_view name, const auto& b) { j[std::string(name)] = rows(b); }, p);
-  return j;
-}
-
-struct Case {
-  rnn::Network<double> net = tests::generic_network(rnn::Activation::softplus, rnn::Loss::sigmoid_ce);
-  rnn::Sequence<double> sequence = tests::generic_sequence(net, 4);
-
-  Json file() const {
-    Json j = {{"alpha", net.alpha}, {"activation", "softplus"}, {"loss", "sigmoid_ce"}};
-    j.update(blocks(net.parameters));
-    j["h_0"] = rows(net.h_0);
-    j["x"] = rows(sequence.x.transpose());
-    j["target"] = rows(sequence.target.transpose());
-    return j;
-  }
-};
-
-/// A file that is gone when the test is.
-struct File {
-  fs::path path = fs::temp_directory_path() /
-                  ("unroll_gradient_" + std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".json");
-  explicit File(const std::string& text) { std::ofstream(path) << text; }
-  explicit File(const Json& j) : File(j.dump()) {}
-  ~File() { fs::remove(path); }
-};
-
-/// What the command prints.
-std::string printed(std::vector<std::string> words, int expected = 0) {
-  std::ostringstream text;
-  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
-  int code = -1;
-  try {
-    code = tutorials::gradient_command(words);
-  } catch (...) {
-    std::cout.rdbuf(before);
-    throw;
-  }
-  std::cout.rdbuf(before);
-  BOOST_TEST(code == expected);
-  return text.str();
-}
-
-/// The file is refused, and the text names it and all of `parts`.
-void refused(const Json& file, std::vector<std::string> parts) {
-  const File f(file);
-  parts.push_back(f.path.string());
-  BOOST_TEST_CONTEXT(file.dump().substr(0, 200))
-  BOOST_CHECK_EXCEPTION(printed({f.path.string()}), tutorials::BadFile, [&](const tutorials::BadFile& e) {
-    for (const auto& part : parts)
-      if (std::string(e.what()).find(part) == std::string::npos) {
-        BOOST_TEST_MESSAGE("no \"" << part << "\" in: " << e.what());
-        return false;
-      }
-    return true;
-  });
+void refused(const Json& file, const std::vector<std::string>& parts) {
+  tests::refused(tutorials::gradient_command, file, parts);
 }
 
 /// The same structure, and numbers equal to rounding: the program is compiled with other flags than this test, and a
@@ -285,7 +217,7 @@ BOOST_AUTO_TEST_CASE(numbers_survive_the_file) {
   BOOST_TEST(digits.size() > 15u);
 }
 
-BOOST_AUTO_TEST_CASE(what_verify_will_need_is_read) {
+BOOST_AUTO_TEST_CASE(what_verify_needs_is_read) {
   const Case c;
   const auto tape = rnn::bptt(c.net, c.sequence, {.copies = true});
   Json j = c.file();
@@ -295,11 +227,11 @@ BOOST_AUTO_TEST_CASE(what_verify_will_need_is_read) {
   j["delta"] = rows(tape.delta.transpose());
   const File f(j);
   const auto file = tutorials::read_network_file(f.path.string());
-  BOOST_TEST(file.gradient.size() == 2u);
-  BOOST_TEST((file.gradient.at("W_rec") == tape.gradient.W_rec));
-  BOOST_TEST((file.gradient.at("b_out") == tape.gradient.b_out));
-  BOOST_TEST((file.per_step.at(3).at("W_in") == tape.per_step[3].W_in));
-  BOOST_TEST((file.delta.value() == tape.delta));
+  BOOST_TEST(file.claim.gradient.size() == 2u);
+  BOOST_TEST((file.claim.gradient.at("W_rec") == tape.gradient.W_rec));
+  BOOST_TEST((file.claim.gradient.at("b_out") == tape.gradient.b_out));
+  BOOST_TEST((file.claim.per_step.at(3).at("W_in") == tape.per_step[3].W_in));
+  BOOST_TEST((file.claim.delta.value() == tape.delta.transpose()));
 }
 
 // What a rule is told in the file reaches it, by hand and derived; and the table has the derived one too.
@@ -452,6 +384,7 @@ BOOST_AUTO_TEST_CASE(wrong_words_are_explained) {
 
 // The program itself, where it was built.
 BOOST_AUTO_TEST_CASE(the_program_says_0_or_2) {
+  namespace fs = std::filesystem;
   const fs::path here = boost::unit_test::framework::master_test_suite().argv[0];
   const fs::path program = fs::absolute(here).parent_path().parent_path() / "tutorials" / "unroll";
   if (!fs::exists(program)) {

@@ -411,6 +411,7 @@ LESSON(13, "All rules learn the Add task") {
   //% have the tools: `unroll rules` for the table, `unroll edit "J = leak; feedback = random"` for an edit of your own, `unroll compare` for a race.
   //%
   //% And if you change a rule, or derive one by hand: let two independent computations agree before you believe either.
+  //% If they do not, lesson 14 finds out why.
   show("RTRL and BPTT, the cosine of their totals", in_total);
   //%ja 二つの正確な計算と，その編集．どの規則も，この一枚の絵のどこかにある．
 }

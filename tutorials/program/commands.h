@@ -8,6 +8,8 @@ namespace tutorials {
 
 int lesson_command(const std::vector<std::string>& words);
 int gradient_command(const std::vector<std::string>& words);
+int verify_command(const std::vector<std::string>& words);
+int trace_command(const std::vector<std::string>& words);
 int edit_command(const std::vector<std::string>& words);
 int compare_command(const std::vector<std::string>& words);
 int rules_command(const std::vector<std::string>& words);

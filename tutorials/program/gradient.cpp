@@ -13,13 +13,13 @@
 #include "rnn/surgery.h"
 #include "tutorials/program/all_rules.h"
 #include "tutorials/program/commands.h"
+#include "tutorials/program/json_lines.h"
 #include "tutorials/program/network_file.h"
 #include "tutorials/program/options.h"
 
 namespace tutorials {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using rnn::MatrixX, rnn::Parameters, rnn::VectorX;
 
 std::vector<std::string> ids() {
@@ -55,7 +55,7 @@ struct Watched {
 };
 
 Answer by_hand(const std::string& id, const NetworkFile& file, bool per_step, bool sensitivity) {
-  const auto& [name, network, sequence, options, gradient, parts, delta] = file;
+  const auto& [name, network, sequence, options, claim] = file;
   const auto rule = rules::make_rule(id, network, options);
   Answer a;
   Watched watched{*rule, a.P};
@@ -170,24 +170,6 @@ void require_finite(const Answer& a, const std::string& id, const std::string& f
   if (!finite) throw BadFile(fmt::format("{}: by {}, a part of the gradient is not finite", file, id));
 }
 
-/// Objects by lines down to `depth`; numbers in the fewest digits that read back as the same number.
-void print(std::ostream& out, const Json& j, int depth, const std::string& indent = "") {
-  const bool list = j.is_array() && !j.empty() && j[0].is_object();
-  if (depth == 0 || !(j.is_object() || list)) {
-    out << j.dump();
-    return;
-  }
-  const char* separator = "\n";
-  out << (list ? '[' : '{');
-  for (const auto& [key, value] : j.items()) {
-    out << separator << indent << "  ";
-    if (!list) out << '"' << key << "\": ";
-    print(out, value, depth - 1, indent + "  ");
-    separator = ",\n";
-  }
-  out << '\n' << indent << (list ? ']' : '}');
-}
-
 }  // namespace
 
 int gradient_command(const std::vector<std::string>& words) {
@@ -208,11 +190,8 @@ int gradient_command(const std::vector<std::string>& words) {
   options.flag("--sensitivity",
                "with P_t = dh_t/dtheta for rtrl and ad:rtrl: for each t, for each unit, by W_in, W_rec, b_rec",
                [&] { sensitivity = true; });
-  bool go_on = true;
-  const std::vector<std::string> files = options.parse(words, go_on);
-  if (!go_on) return 0;
-  if (files.size() != 1)
-    throw UsageError(fmt::format("one file is needed, and {} are given\n{}", files.size(), options.help()));
+  const auto name = options.parse_one_file(words);
+  if (!name) return 0;
   if (wanted.empty()) wanted.emplace_back("bptt");
   const std::vector<std::string> known = ids();
   for (const auto& id : wanted)
@@ -222,7 +201,7 @@ int gradient_command(const std::vector<std::string>& words) {
   if (sensitivity && std::none_of(wanted.begin(), wanted.end(), has_P))
     throw UsageError("--sensitivity: only rtrl and ad:rtrl know P_t");
 
-  const NetworkFile file = read_network_file(files[0]);
+  const NetworkFile file = read_network_file(*name);
   Json answers = Json::array();
   for (const auto& id : wanted) {
     Answer a;
@@ -244,7 +223,7 @@ int gradient_command(const std::vector<std::string>& words) {
     }
     answers.push_back(std::move(j));
   }
-  print(std::cout, answers.size() == 1 ? answers[0] : answers, answers.size() == 1 ? 2 : 3);
+  print_lines(std::cout, answers.size() == 1 ? answers[0] : answers, answers.size() == 1 ? 2 : 3);
   std::cout << std::endl;
   return 0;
 }

@@ -19,6 +19,8 @@ struct Command {
 constexpr Command commands[] = {
     {"lesson", "step through a lesson, or write it as text, HTML or Markdown", tutorials::lesson_command},
     {"gradient", "the gradient of a network in a file, by any rule", tutorials::gradient_command},
+    {"verify", "which mistake a gradient derived by hand has made", tutorials::verify_command},
+    {"trace", "the tape of a network in a file, line by line", tutorials::trace_command},
     {"edit", "a gradient edited in words, beside the exact one", tutorials::edit_command},
     {"compare", "learning rules side by side: loss, alignment, credit, time", tutorials::compare_command},
     {"rules", "every rule: what it is, what it costs, what a synapse must know", tutorials::rules_command},

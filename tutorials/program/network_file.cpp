@@ -67,19 +67,23 @@ class Reader {
     if (json_.contains("options")) read_options(json_["options"], m, d, file.options);
     if (json_.contains("draws")) file.options.draws = draws(json_["draws"], d, d + n + 1);
     if (json_.contains("state")) read_state(json_["state"], file.options.state);
-    if (json_.contains("gradient")) file.gradient = given(json_["gradient"], "gradient", theta);
+    auto& claim = file.claim;
+    if (json_.contains("gradient")) claim.gradient = given(json_["gradient"], "gradient", theta);
     if (json_.contains("per_step")) {
       const Json& steps = json_["per_step"];
       if (!steps.is_array()) fail("per_step must be a list of T objects, not {}", what(steps));
       if (steps.size() != static_cast<std::size_t>(length))
         fail("per_step has {} entries, but x has {} rows (T)", steps.size(), length);
       for (std::size_t t = 0; t < steps.size(); ++t)
-        file.per_step.push_back(given(steps[t], fmt::format("per_step[{}]", t), theta));
+        claim.per_step.push_back(given(steps[t], fmt::format("per_step[{}]", t), theta));
+      for (std::size_t t = 1; t < steps.size(); ++t)
+        for (const auto block : rnn::block_names)
+          if (claim.per_step[t].count(block) != claim.per_step[0].count(block))
+            fail("{} is in only one of per_step[0] and per_step[{}]: all steps must give the same arrays", block, t);
     }
     if (json_.contains("delta")) {
-      const MatrixX<double> delta = matrix(json_["delta"], "delta");
-      require(delta, "delta", length, d, "T x d, x gives T and W_rec gives d");
-      file.delta = delta.transpose();
+      claim.delta = matrix(json_["delta"], "delta");
+      require_or_transposed(*claim.delta, "delta", length, d, "T x d, x gives T and W_rec gives d");
     }
     return file;
   }
@@ -140,6 +144,11 @@ class Reader {
                const char* why) const {
     if (m.rows() != rows || m.cols() != cols)
       fail("{} is {} x {}, but must be {} x {} ({})", at, m.rows(), m.cols(), rows, cols, why);
+  }
+  /// `unroll verify` tells a transposed array from a wrong one.
+  void require_or_transposed(const MatrixX<double>& m, const std::string& at, Eigen::Index rows, Eigen::Index cols,
+                             const char* why) const {
+    if (m.rows() != cols || m.cols() != rows) require(m, at, rows, cols, why);
   }
   void read_options(const Json& given, Eigen::Index m, Eigen::Index d, rnn::Options& o) const {
     if (!given.is_object()) fail("options must be an object, not {}", what(given));
@@ -247,9 +256,9 @@ class Reader {
         state[key] = matrix(j, at);
     }
   }
-  GivenGradient given(const Json& j, const std::string& at, const rnn::Parameters<double>& theta) const {
+  rules::Claim::Arrays given(const Json& j, const std::string& at, const rnn::Parameters<double>& theta) const {
     if (!j.is_object()) fail("{} must be an object, not {}", at, what(j));
-    GivenGradient gradient;
+    rules::Claim::Arrays gradient;
     for (const auto& [key, value] : j.items())
       if (std::find(rnn::block_names.begin(), rnn::block_names.end(), key) == rnn::block_names.end())
         fail("{} has an unknown field \"{}\"; the fields are {}", at, key, fmt::join(rnn::block_names, ", "));
@@ -261,7 +270,7 @@ class Reader {
             gradient[key] = vector(j[key], where, like.size(), ("the size of " + key).c_str());
           } else {
             gradient[key] = matrix(j[key], where);
-            require(gradient[key], where, like.rows(), like.cols(), ("as " + key).c_str());
+            require_or_transposed(gradient[key], where, like.rows(), like.cols(), ("as " + key).c_str());
           }
         },
         theta);

@@ -34,41 +34,21 @@ std::vector<std::string> Options::parse(const std::vector<std::string>& words, b
   return others;
 }
 
+std::optional<std::string> Options::parse_one_file(const std::vector<std::string>& words) const {
+  bool go_on = true;
+  const std::vector<std::string> files = parse(words, go_on);
+  if (!go_on) return std::nullopt;
+  if (files.size() != 1)
+    throw UsageError(fmt::format("one file is needed, and {} are given\n{}", files.size(), help()));
+  return files[0];
+}
+
 std::string Options::help() const {
   std::string text = fmt::format("usage: {}\n{}\n", wrapped(usage_, 7, 73), wrapped(purpose_, 0, 80));
   for (const Row& r : rows_)
     text += fmt::format("  {:<20}  {}\n", r.name + (r.argument.empty() ? "" : " " + r.argument),
                         wrapped(r.purpose, 24, 56));
   return text;
-}
-
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
-  const std::string behind(indent, ' ');
-  std::string all;
-  for (;;) {
-    const std::size_t newline = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, newline);
-    std::size_t column = std::min(line.find_first_not_of(' '), line.size());
-    if (!all.empty() && !line.empty()) all += behind;
-    all += line.substr(0, column);
-    line.remove_prefix(column);
-    for (bool first = true; !line.empty(); first = false) {
-      const std::size_t word = std::min(line.find(' '), line.size());
-      if (!first && column + 1 + word > width) {
-        all += '\n' + behind;
-        column = 0;
-      } else if (!first) {
-        all += ' ';
-        ++column;
-      }
-      all += line.substr(0, word);
-      column += word;
-      line.remove_prefix(std::min(word + 1, line.size()));
-    }
-    if (newline == text.size()) return all;
-    all += '\n';
-    text.remove_prefix(newline + 1);
-  }
 }
 
 int whole_number(const std::string& text, int low, const std::string& what) {

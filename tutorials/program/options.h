@@ -4,10 +4,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "rules/wrapped.h"
 
 namespace tutorials {
 
@@ -32,6 +35,8 @@ class Options {
 
   /// Returns the words that are no options. `--help` prints the help and returns false in `go_on`.
   std::vector<std::string> parse(const std::vector<std::string>& words, bool& go_on) const;
+  /// The same where exactly one file is needed: its name; nothing after --help. Throws UsageError for none or several.
+  std::optional<std::string> parse_one_file(const std::vector<std::string>& words) const;
   std::string help() const;
 
  private:
@@ -43,8 +48,7 @@ class Options {
   std::vector<Row> rows_;
 };
 
-/// `text` in lines of at most `width`, each but the first behind `indent` spaces; the text's own lines stay lines.
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width);
+using rules::wrapped;
 
 /// Reads a whole number from `low` on; `what` names it in the error.
 int whole_number(const std::string& text, int low, const std::string& what);
