@@ -85,6 +85,14 @@ BOOST_AUTO_TEST_CASE(a_person_reads_whole_vectors_a_step_or_all) {
   BOOST_TEST(printed({"--format", "latex", "--step", "1"}).starts_with("\\begin{tabular}"));
 }
 
+BOOST_AUTO_TEST_CASE(a_page_is_written) {
+  const std::string page = printed({"--html", "-", "--tangent", "W_rec[1,0]"});
+  BOOST_TEST(page.starts_with("<!DOCTYPE html>"));
+  for (const char* part : {"\"l\":\"h_3\"", "\"columns\":[\"parameters\",\"t=1\"", "\"t\":[", "W_rec^T*g"})
+    BOOST_TEST(has(page, part));
+  BOOST_CHECK_THROW(printed({"--html", "/no/such/folder/page.html"}), std::runtime_error);
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_exist_is_told) {
   const auto told = [](const std::vector<std::string>& words, const std::string& part) {
     BOOST_CHECK_EXCEPTION(printed(words), tutorials::UsageError,

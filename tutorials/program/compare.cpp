@@ -67,13 +67,6 @@ class Progress {
   bool drawn_ = false;
 };
 
-double number(const std::string& text, const std::string& what) {
-  double x = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(x))
-    throw UsageError(fmt::format("{}: \"{}\" is not a number", what, text));
-  return x;
-}
 std::vector<std::string> list(const std::string& text) {
   std::vector<std::string> words(1);
   for (const char c : text)

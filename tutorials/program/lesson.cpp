@@ -25,17 +25,6 @@ Recording load(int number, const Settings& settings) {
   throw std::runtime_error("the source of " + lesson->file + " is not built into this program");
 }
 
-void write_file(const std::string& name, const std::string& text) {
-  if (name == "-") {
-    std::cout << text << std::flush;
-    return;
-  }
-  std::ofstream file(name, std::ios::binary);
-  file << text << std::flush;
-  if (!file) throw std::runtime_error("cannot write " + name);
-  std::cerr << "written: " << name << "\n";
-}
-
 bool interactive() {
   const char* term = std::getenv("TERM");
   return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0 && term != nullptr && *term != '\0' &&

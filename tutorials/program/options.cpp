@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <fstream>
+#include <iostream>
 
 namespace tutorials {
 
@@ -57,6 +60,24 @@ int whole_number(const std::string& text, int low, const std::string& what) {
   if (error != std::errc() || end != text.data() + text.size() || number < low)
     throw UsageError(fmt::format("{}: \"{}\" is not a whole number from {} on", what, text, low));
   return number;
+}
+
+double number(const std::string& text, const std::string& what) {
+  double x = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(x))
+    throw UsageError(fmt::format("{}: \"{}\" is not a number", what, text));
+  return x;
+}
+void write_file(const std::string& name, const std::string& text) {
+  if (name == "-") {
+    std::cout << text << std::flush;
+    return;
+  }
+  std::ofstream file(name, std::ios::binary);
+  file << text << std::flush;
+  if (!file) throw std::runtime_error("cannot write " + name);
+  std::cerr << "written: " << name << "\n";
 }
 
 }  // namespace tutorials

@@ -53,4 +53,11 @@ using rules::wrapped;
 /// Reads a whole number from `low` on; `what` names it in the error.
 int whole_number(const std::string& text, int low, const std::string& what);
 
+/// Reads a finite number; `what` names it in the error.
+double number(const std::string& text, const std::string& what);
+
+/// Writes the file, or to standard output for "-", and says so on standard error. Throws std::runtime_error where that
+/// fails.
+void write_file(const std::string& name, const std::string& text);
+
 }  // namespace tutorials

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "ad/trace/explorer.h"
 #include "ad/trace/json.h"
 #include "ad/trace/latex.h"
 #include "ad/trace/markdown.h"
@@ -70,11 +71,12 @@ ad::Var named(const ad::Tape& tape, const std::string& name, const char* option)
 
 int trace_command(const std::vector<std::string>& words) {
   const std::vector<std::string> formats = {"text", "markdown", "latex", "json"};
-  std::string format = "text", tangent, output = "L";
+  std::string format = "text", tangent, output = "L", html;
   bool scalars = false;
   int step = 0, elements = 8, rows = 0;
   Options options(
-      "unroll trace FILE [--step T] [--scalars] [--format F] [--tangent NAME] [--output NAME] [--elements N] [--rows "
+      "unroll trace FILE [--html PAGE] [--step T] [--scalars] [--format F] [--tangent NAME] [--output NAME] "
+      "[--elements N] [--rows "
       "N]",
       "Unrolls the network of a network file (- is standard input) on a tape, sweeps it back from the loss, and prints "
       "what stands on it, line by line: the value, the adjoint, and what each operation hands to its operands. The "
@@ -94,6 +96,8 @@ int trace_command(const std::vector<std::string>& words) {
                 [&](const std::string& text) { tangent = text; });
   options.value("--output", "NAME", "sweep back from this variable, L_2 say (L)",
                 [&](const std::string& text) { output = text; });
+  options.value("--html", "FILE", "write a page to explore in a browser: the steps as columns, both sweeps at a slider",
+                [&](const std::string& text) { html = text; });
   options.value("--elements", "N", "show no more than N elements of a vector (8)",
                 [&](const std::string& text) { elements = whole_number(text, 0, "--elements"); });
   options.value("--rows", "N", "of text: leave out the middle of what is longer than N rows (0: show all)",
@@ -112,6 +116,7 @@ int trace_command(const std::vector<std::string>& words) {
   const ad::Var from = named(tape, output, "--output");
   if (!tangent.empty()) tape.forward(named(tape, tangent, "--tangent"));
   tape.reverse(from);
+  if (!html.empty()) return write_file(html, ad::explorer(tape, from)), 0;
   auto trace = ad::trace(tape, from,
                          {.scope = step == 0 ? "" : fmt::format("t={}", step),
                           .fold_inputs = true,

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <iostream>
 
 #include "ad/check.h"
@@ -105,9 +104,8 @@ int verify_command(const std::vector<std::string>& words) {
                 "take numbers as equal that differ by no more than X times the largest of their array (1e-9, or more "
                 "where they look rounded to six digits or more, or of single precision)",
                 [&](const std::string& text) {
-                  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tolerance);
-                  if (error != std::errc() || end != text.data() + text.size() || !(tolerance > 0 && tolerance < 1))
-                    throw UsageError(fmt::format("--tolerance: \"{}\" is not a number between 0 and 1", text));
+                  tolerance = number(text, "--tolerance");
+                  if (!(tolerance > 0 && tolerance < 1)) throw UsageError("--tolerance: it must be between 0 and 1");
                 });
   const auto name = options.parse_one_file(words);
   if (!name) return 0;
