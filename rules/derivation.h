@@ -33,28 +33,31 @@ struct Derivation {
   rnn::MatrixX<double> f_prime;  // d x T, f'(u_t)
 
   // the errors
-  rnn::MatrixX<double> e_readout, e_back;  // m x T: e_t in dL/dW_out, dL/db_out; in q_t
-  rnn::MatrixX<double> B;                  // m x d: q_t = B^T e_t, W_out
-  double q_factor = 1;                     // q_t is multiplied by it
-  bool total_for_immediate = false;        // q_t is replaced by c_t
+  rnn::MatrixX<double> e_readout;    // m x T: e_t where the readout's gradient is made
+  rnn::MatrixX<double> e_back;       // m x T: e_t on its way back to h, in q_t
+  rnn::MatrixX<double> B;            // m x d, W_out: q_t = B^T e_t
+  double q_factor = 1;               // q_t is multiplied by it
+  bool total_for_immediate = false;  // q_t is replaced by c_t
+  bool own_missing = false;          // c_t lacks its own q_t: only what later losses send is there
 
   // the recursion
   double leak;                      // 1 - alpha
-  rnn::MatrixX<double> back;        // d x d, W_rec^T
-  rnn::MatrixX<double> slope_back;  // d x T, phi_t
+  rnn::MatrixX<double> back;        // d x d, W_rec^T: what takes phi_t c_t to c_{t-1}
+  rnn::MatrixX<double> slope_back;  // d x T, phi_t there
   bool slope_behind = false;        // phi * (W_rec^T c) in place of W_rec^T (phi * c)
-  enum class Cut { none, band, blocks, window } cut = Cut::none;
+  enum class Cut { none, band, blocks, blocks_from_end, window } cut = Cut::none;
   Eigen::Index K = 0;  // steps that a cut leaves
 
   // the outer product
-  rnn::MatrixX<double> slope;           // d x T, phi_t
-  rnn::MatrixX<double> h_before, x;     // d x T, n x T
+  rnn::MatrixX<double> slope;           // d x T, phi_t in the sum
+  rnn::MatrixX<double> h_before, x;     // d x T, n x T: h_{t-1} in dL/dW_rec, x_t in dL/dW_in
+  rnn::MatrixX<double> h_after;         // d x T: h_t in dL/dW_out
   rnn::VectorX<double> one;             // T, what b_rec acts on
   rnn::VectorX<double> weight;          // T, how often step t is counted by the recurrent parameters
   rnn::VectorX<double> weight_readout;  // T, and by the readout
   bool slope_on_columns = false;        // phi scales the columns, where sizes allow it
   bool W_rec_transposed = false, W_in_transposed = false, W_out_transposed = false;  // where square
-  double keep_W_out = 1, keep_b_out = 1;
+  bool keep_W_out = true, keep_b_out = true;                                         // false: zeros
 
   /// Runs the network. Throws std::invalid_argument where sizes do not fit.
   Derivation(const rnn::Network<double>& network, const rnn::Sequence<double>& s)
@@ -73,6 +76,7 @@ struct Derivation {
     back = theta.W_rec.transpose();
     slope = slope_back = net.alpha * f_prime;
     h_before = run.h.leftCols(T);
+    h_after = run.h.rightCols(T);
     x = sequence.x;
     one = weight = weight_readout = rnn::VectorX<double>::Ones(T);
   }
@@ -95,12 +99,14 @@ struct Derivation {
     rnn::MatrixX<double> q = q_factor * (B.transpose() * e_back);
     if (total_for_immediate) q = credits(q);
     DerivedGradient r{zeros_like(theta), credits(q), {}};
+    if (own_missing) r.delta -= q;
     r.gradient = outer(r.delta, 0, T);
     if (parts == Parts::future) {
       for (Eigen::Index t = 0; t < T; ++t) r.parts.push_back(outer(r.delta.col(t), t, 1));
     } else if (parts == Parts::past) {
       for (Eigen::Index t = 0; t < T; ++t) r.parts.push_back(outer(rnn::MatrixX<double>::Zero(net.d(), 1), t, 1));
       for_each_diagonal(q, [&](Eigen::Index k, const auto& R) {  // R's column s - 1: what L_{s+k} sends to h_s
+        if (own_missing && k == 0) return;
         for (Eigen::Index s = 0; s + k < T; ++s) recurrent(R.col(s), s, 1, r.parts[static_cast<std::size_t>(s + k)]);
       });
     }
@@ -114,19 +120,11 @@ struct Derivation {
     if (slope_behind) return leak * c + phi.cwiseProduct(back * c);
     return leak * c + back * phi.cwiseProduct(c);
   }
-  /// Whether the loss at time s + k reaches time s (times from 1).
+  /// Whether blocks or a window let the loss at time s + k reach time s (times from 1).
   bool reaches(Eigen::Index s, Eigen::Index k) const {
-    switch (cut) {
-      case Cut::none:
-        return true;
-      case Cut::band:
-        return k < K;
-      case Cut::blocks:
-        return (s - 1) / K == (s + k - 1) / K;
-      case Cut::window:
-        return s > length() - K;
-    }
-    return true;
+    if (cut == Cut::blocks) return (s - 1) / K == (s + k - 1) / K;
+    if (cut == Cut::blocks_from_end) return (length() - s) / K == (length() - s - k) / K;
+    return cut != Cut::window || s > length() - K;
   }
   /// visit(k, R) for k = 0, 1, ...: column s - 1 of R (d x (T - k)) is what the loss at s + k sends to h_s.
   template <class Visit>
@@ -135,10 +133,14 @@ struct Derivation {
     const Eigen::Index T = length(), depth = cut == Cut::none ? T : std::min(T, K);
     for (Eigen::Index k = 0; k < depth; ++k) {
       if (k > 0) R = pull(R.rightCols(T - k), 1).eval();
-      rnn::MatrixX<double> seen = R;
+      if (cut == Cut::none || cut == Cut::band) {
+        visit(k, R);
+        continue;
+      }
+      rnn::MatrixX<double> kept = R;
       for (Eigen::Index s = 1; s + k <= T; ++s)
-        if (!reaches(s, k)) seen.col(s - 1).setZero();
-      visit(k, seen);
+        if (!reaches(s, k)) kept.col(s - 1).setZero();
+      visit(k, kept);
     }
   }
   /// c_t of all times.
@@ -150,7 +152,8 @@ struct Derivation {
       return c;
     }
     for (Eigen::Index t = length() - 1; t >= 1; --t)  // from time t + 1 to time t
-      if (cut != Cut::blocks || t % K != 0) c.col(t - 1) += pull(c.col(t), t);
+      if (!(cut == Cut::blocks && t % K == 0) && !(cut == Cut::blocks_from_end && (length() - t) % K == 0))
+        c.col(t - 1) += pull(c.col(t), t);
     if (cut == Cut::window) c.leftCols(length() - K).setZero();
     return c;
   }
@@ -161,11 +164,11 @@ struct Derivation {
     const rnn::MatrixX<double> counted = c * weight.segment(first, count).asDiagonal();
     const rnn::MatrixX<double> local = phi.cwiseProduct(counted);
     const auto before = h_before.middleCols(first, count), in = x.middleCols(first, count);
-    rnn::MatrixX<double> dW_rec = local * before.transpose(), dW_in = local * in.transpose();
-    if (slope_on_columns) {
-      dW_rec = counted * phi.cwiseProduct(before).transpose();
-      if (x.rows() == phi.rows()) dW_in = counted * phi.cwiseProduct(in).transpose();
-    }
+    const auto product = [&](const auto& z) -> rnn::MatrixX<double> {
+      if (slope_on_columns && z.rows() == phi.rows()) return counted * phi.cwiseProduct(z).transpose();
+      return local * z.transpose();
+    };
+    rnn::MatrixX<double> dW_rec = product(before), dW_in = product(in);
     if (W_rec_transposed) dW_rec.transposeInPlace();
     if (W_in_transposed && dW_in.rows() == dW_in.cols()) dW_in.transposeInPlace();
     to.W_rec += dW_rec;
@@ -177,9 +180,9 @@ struct Derivation {
     recurrent(c, first, count, g);
     const rnn::MatrixX<double> e =
         e_readout.middleCols(first, count) * weight_readout.segment(first, count).asDiagonal();
-    g.W_out = keep_W_out * e * run.h.middleCols(first + 1, count).transpose();
+    if (keep_W_out) g.W_out = e * h_after.middleCols(first, count).transpose();
     if (W_out_transposed && net.m() == net.d()) g.W_out.transposeInPlace();
-    g.b_out = keep_b_out * e.rowwise().sum();
+    if (keep_b_out) g.b_out = e.rowwise().sum();
     return g;
   }
 };

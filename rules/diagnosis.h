@@ -1,6 +1,6 @@
 // Tells which mistake a gradient derived by hand has made: of all known ones, those that give exactly its numbers.
 //
-// What is right is given as numbers, by the engine or by whatever one trusts: nothing here derives.
+// What is right is given as numbers, by the engine or by whatever one trusts: nothing here decides it.
 #pragma once
 
 #include <fmt/format.h>
@@ -36,6 +36,7 @@ struct Diagnosis {
     std::string name;          // "W_rec", "delta", "per_step.W_rec"
     Eigen::Index differ, of;   // entries
     double relative;           // largest difference over the largest entry expected
+    double tolerance;          // in the same measure: up to it numbers are the same
     std::vector<Entry> worst;  // the five that are farthest off
     bool turned;               // it came in its transposed shape and was compared after turning it
   };
@@ -62,39 +63,50 @@ struct Diagnosis {
   std::vector<Array> arrays;
   std::vector<Named> mistakes;  // the likeliest first
   std::optional<Nearest> nearest;
-  std::vector<std::string_view> blind;  // mistakes that would not show in these arrays
-  double tolerance = 0;                 // relative to the largest entry of an array
-  std::string_view precision;           // "double", "single", "rounded", or "as asked"
-  std::optional<Facing> facing;         // how parts were read
-  bool pairs_tried = false;             // two mistakes at once were looked for, not only one and a factor
+  std::vector<std::string_view> blind;      // mistakes that would not show in these arrays
+  std::vector<std::string_view> elsewhere;  // those of them that would in others, which are not given
+  std::string_view precision;               // "double", "single", "rounded", or "as asked"
+  std::optional<Facing> facing;             // how parts were read
+  bool pairs_tried = false;                 // two mistakes at once were looked for, not only one and a factor
+  bool long_families_cut = false;           // the sequence is longer than the families of known_mistakes go
 
   explicit operator bool() const { return verdict == Verdict::correct; }
 };
 
 namespace detail {
 
-/// How exactly numbers can be judged: doubles to 1e-9 of the largest; of single precision, or printed with six digits or
-/// more, to what that leaves. Fewer digits are taken at their word.
+/// How exactly numbers can be judged. Doubles: to 1e-9 of the largest in their array. Single precision: to 1e-5. Rounded to
+/// so many digits, or so many decimal places: to what that leaves, but no coarser than 5e-5; else they are taken at their word.
 struct Precision {
-  double tolerance = 1e-9;
   std::string_view name = "double";
+  double digits = 0;  // relative to the largest
+  double places = 0;  // absolute
+  double tolerance(double scale) const {
+    const double rounding = std::max(digits, places / scale);
+    return rounding <= 5e-5 ? std::max(1e-9, rounding) : 1e-9;
+  }
 };
-inline Precision precision_of(const std::vector<GivenArray>& arrays) {
+inline Precision precision_of(const GivenArray& a) {
   std::size_t digits = 0;
+  int places = 0;
   bool single = true;
-  for (const auto& a : arrays)
-    for (const double x : a.got.reshaped()) {
-      single = single && x == static_cast<double>(static_cast<float>(x));
-      std::string text = fmt::format("{}", std::abs(x));  // in the fewest digits that read back as x
-      text.resize(std::min(text.find('e'), text.size()));
-      std::erase(text, '.');
-      text.erase(0, text.find_first_not_of('0'));
-      digits = std::max(digits, text.find_last_not_of('0') + 1);
+  for (const double x : a.got.reshaped()) {
+    std::string text = fmt::format("{}", std::abs(x));  // in the fewest digits that read back as x
+    const std::size_t e = std::min(text.find('e'), text.size());
+    const int exponent = e == text.size() ? 0 : std::atoi(text.c_str() + e + 1);
+    text.resize(e);
+    if (const std::size_t point = text.find('.'); point != std::string::npos) {
+      text.erase(text.find_last_not_of('0') + 1);
+      places = std::max(places, static_cast<int>(text.size() - point) - 1 - exponent);
+      text.erase(point, 1);
     }
-  if (digits >= 6 && digits <= 12)
-    return {std::max(1e-9, 0.6 * std::pow(10.0, 1.0 - static_cast<double>(digits))), "rounded"};
-  if (digits > 12 && single) return {1e-5, "single"};
-  return {};
+    text.erase(0, text.find_first_not_of('0'));
+    digits = std::max(digits, text.find_last_not_of('0') + 1);
+    single = single && x == static_cast<double>(static_cast<float>(x));
+    if (digits > 12 && !single) return {};
+  }
+  if (digits > 12) return {"single", 1e-5};
+  return {"rounded", 0.6 * std::pow(10.0, 1 - static_cast<double>(digits)), 0.6 * std::pow(10.0, -places)};
 }
 
 /// Looks for the mistakes of one claim, once: Search(...).diagnosis().
@@ -106,30 +118,47 @@ class Search {
          const Reference& reference, Parts parts, const M& feedback, double tolerance)
       : right_(net, sequence), parts_(parts), known_(known_mistakes(right_, feedback)) {
     read(claim, reference);
-    const Precision p = tolerance > 0 ? Precision{tolerance, "as asked"} : precision_of(arrays_);
-    found_.tolerance = p.tolerance, found_.precision = p.name;
+    const std::vector<double> noise = rounding();
+    std::size_t at = 0;
     for (auto& a : arrays_) {
       const double most = a.expected.cwiseAbs().maxCoeff(), given = a.got.cwiseAbs().maxCoeff();
       a.scale = most > 0 ? most : given > 0 ? given : 1;
-      a.wrong = a.turned || !(a.off() <= found_.tolerance);
+      const Precision p = precision_of(a);
+      if (found_.precision.empty() || p.name != "double") found_.precision = tolerance > 0 ? "as asked" : p.name;
+      a.tolerance = std::max(tolerance > 0 ? tolerance : p.tolerance(a.scale), noise[at++] / a.scale);
+      a.wrong = a.turned || !a.same(a.got, a.expected);
       wrong_ += a.wrong;
       describe(a);
     }
   }
 
   Diagnosis diagnosis() {
-    for (const auto& mistake : known_) {
+    const std::vector<GivenArray> all = all_arrays(right_);
+    found_.long_families_cut = right_.length() > longest_family;
+    std::set<std::string_view> in_all;  // what would show if all arrays were given
+    for (const auto& known : known_) {
       Derivation wrong = right_;
-      mistake.make(wrong);
-      keep(judged(mistake.id, mistake.how, arrays_of(wrong)));
-    }
-    for (const auto& mistake : array_mistakes(arrays_, right_, found_.tolerance)) {
-      Candidate c{mistake.id, mistake.how, {}, {}, true, mistake.fitted};
-      for (const auto& a : arrays_) c.outcomes.push_back(mistake.outcome(a));
+      known.make(wrong);
+      Candidate c = judged(known.id, known.how, wrong);
+      c.aside = known.aside;
       keep(std::move(c));
+      if (visible_.count(known.id) || known.aside) continue;
+      const auto made = all_arrays(wrong);
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (!all[i].same(made[i].expected, all[i].expected)) in_all.insert(known.id);
+    }
+    for (const auto& known : array_mistakes(arrays_, right_)) {
+      Candidate c{known.id, known.how, {}, {}, true, known.fitted};
+      for (const auto& a : arrays_) c.outcomes.push_back(known.outcome(a));
+      keep(std::move(c));
+      for (const auto& a : all)
+        if (known.outcome(a).shows) in_all.insert(known.id);
     }
     for (const auto& row : mistakes)
-      if (!visible_.count(row.id)) found_.blind.push_back(row.id);
+      if (!visible_.count(row.id)) {
+        found_.blind.push_back(row.id);
+        if (in_all.count(row.id)) found_.elsewhere.push_back(row.id);
+      }
     if (wrong_ == 0) return found_;
     choose();
     if (!all_of_wrong([&](const auto& a) { return explained(a, false); })) pairs();
@@ -148,6 +177,7 @@ class Search {
     std::vector<Outcome> outcomes{};
     bool anywhere = false;  // made in one array, it says nothing of the others
     bool fitted = false;
+    bool aside = false;
   };
 
   // --- what is given ---------------------------------------------------------------------------------------------------
@@ -216,11 +246,11 @@ class Search {
     return all;
   }
   void describe(const GivenArray& a) {
-    Diagnosis::Array r{a.name, 0, a.expected.size(), a.off(), {}, a.turned};
+    Diagnosis::Array r{a.name, 0, a.expected.size(), a.off(), a.tolerance, {}, a.turned};
     std::vector<std::pair<double, Eigen::Index>> apart;  // minus the difference, and which
     for (Eigen::Index i = 0; i < a.expected.size(); ++i) {
       const double gap = std::abs(a.got.data()[i] - a.expected.data()[i]);
-      if (!(gap <= found_.tolerance * a.scale)) apart.push_back({std::isnan(gap) ? -HUGE_VAL : -gap, i});
+      if (!(gap <= a.tolerance * a.scale)) apart.push_back({std::isnan(gap) ? -HUGE_VAL : -gap, i});
     }
     r.differ = static_cast<Eigen::Index>(apart.size());
     std::sort(apart.begin(), apart.end());
@@ -236,6 +266,26 @@ class Search {
     found_.arrays.push_back(std::move(r));
   }
 
+  /// What the rounding of v_t and y*_t alone may do to each array: e_t moved by 100 units in the last place of what it is
+  /// the difference of, in four random ways. Near an optimum that may be all there is.
+  std::vector<double> rounding() const {
+    const auto& theta = right_.net.parameters;
+    const Eigen::Index T = right_.length();
+    const M sizes = theta.W_out.cwiseAbs() * right_.run.h.rightCols(T).cwiseAbs() +
+                    theta.b_out.cwiseAbs().replicate(1, T) + right_.sequence.target.cwiseAbs();
+    std::vector<double> most(arrays_.size(), 0);
+    rnn::Random random(1);
+    for (int way = 0; way < 4; ++way) {
+      Derivation moved = right_;
+      for (double& e : moved.e_readout.reshaped()) e = random.sign();
+      moved.e_readout = moved.e_readout.cwiseProduct(sizes) * (100 * std::numeric_limits<double>::epsilon());
+      moved.e_back = moved.e_readout;
+      const auto made = arrays_of(moved);
+      for (std::size_t i = 0; i < made.size(); ++i) most[i] = std::max(most[i], made[i].cwiseAbs().maxCoeff());
+    }
+    return most;
+  }
+
   // --- candidates ------------------------------------------------------------------------------------------------------
 
   /// What a derivation comes to, as the arrays that are claimed.
@@ -248,23 +298,61 @@ class Search {
                                                       : stacked(a.name, {g.gradient}));
     return all;
   }
+  /// All that could be given of the gradient and its credit.
+  static std::vector<GivenArray> all_arrays(const Derivation& d) {
+    const DerivedGradient g = d.gradient();
+    std::vector<GivenArray> all;
+    const auto add = [&](std::string name, const M& m) {
+      all.push_back({std::move(name), 1, m, m});
+      all.back().scale = m.size() == 0 || m.isZero(0) ? 1 : m.cwiseAbs().maxCoeff();
+    };
+    for_each_block([&](std::string_view name, const auto& b) { add(std::string(name), b); }, g.gradient);
+    add("delta", g.delta.transpose());
+    return all;
+  }
   Candidate judged(std::string_view id, std::string how, const std::vector<M>& made) const {
     Candidate c{id, std::move(how)};
     for (std::size_t i = 0; i < arrays_.size(); ++i)
-      c.outcomes.push_back({arrays_[i].off(arrays_[i].got, made[i]),
-                            !(arrays_[i].off(made[i], arrays_[i].expected) <= found_.tolerance)});
+      c.outcomes.push_back({arrays_[i].off(arrays_[i].got, made[i]), !arrays_[i].same(made[i], arrays_[i].expected)});
     return c;
+  }
+  /// The same of a derivation. Its parts take long, and are made only where their sum does not tell already: parts whose sum
+  /// is off are off themselves, by a T-th of it or more.
+  Candidate judged(std::string_view id, std::string how, const Derivation& d) const {
+    if (parts_ == Parts::none) return judged(id, std::move(how), arrays_of(d));
+    const DerivedGradient g = d.gradient();
+    Candidate c{id, how};
+    for (const auto& a : arrays_) {
+      if (a.name == "delta") {
+        const M made = g.delta.transpose();
+        c.outcomes.push_back({a.off(a.got, made), !a.same(made, a.expected)});
+        continue;
+      }
+      const bool parts = a.name.starts_with("per_step.");
+      const M made = stacked(parts ? std::string_view(a.name).substr(9) : a.name, {g.gradient}),
+              got = parts ? sum_of(a, a.got) : a.got, expected = parts ? sum_of(a, a.expected) : a.expected;
+      const double T = parts ? static_cast<double>(a.steps) : 1, off = a.off(got, made) / T;
+      c.outcomes.push_back({off, !(a.off(made, expected) / T <= a.tolerance)});
+      const bool told = off > 10 * a.tolerance && c.outcomes.back().shows;
+      if (parts && !told) return judged(id, std::move(how), arrays_of(d));
+    }
+    return c;
+  }
+  static M sum_of(const GivenArray& a, const M& parts) {
+    M sum = M::Zero(a.rows(), a.cols());
+    for (Eigen::Index t = 0; t < a.steps; ++t) sum += parts.middleRows(t * a.rows(), a.rows());
+    return sum;
   }
   void keep(Candidate c) {
     if (std::none_of(c.outcomes.begin(), c.outcomes.end(), [](const Outcome& o) { return o.shows; })) return;
-    visible_.insert(c.id);
+    if (!c.aside) visible_.insert(c.id);
     if (wrong_ > 0) candidates_.push_back(std::move(c));
   }
 
   /// The candidate gives this array's numbers, and not because they are nearly right.
   bool gives(const Candidate& c, std::size_t i) const {
     const auto& a = arrays_[i];
-    if (!a.wrong || !(c.outcomes[i].residual <= found_.tolerance)) return false;
+    if (!a.wrong || !(c.outcomes[i].residual <= a.tolerance)) return false;
     if (a.turned) return c.id == "transposed" || c.with == "transposed";
     return c.outcomes[i].shows && c.outcomes[i].residual <= 0.01 * a.off();
   }
@@ -283,17 +371,21 @@ class Search {
   // --- choice ----------------------------------------------------------------------------------------------------------
 
   /// If one mistake explains everything, all that do; otherwise, for each array, those with least against them, and of these
-  /// those that explain most.
+  /// those that explain most. A step of the derivation that would give all that is wrong, had it been made there alone, is
+  /// named too where no other step explains it.
   void choose() {
     const auto everything = [&](const Candidate& c) { return given_by(c) == wrong_ && against(c) == 0; };
-    const bool one = std::any_of(candidates_.begin(), candidates_.end(), everything);
+    const bool one = std::any_of(candidates_.begin(), candidates_.end(), everything),
+               derived = std::any_of(candidates_.begin(), candidates_.end(),
+                                     [&](const auto&c) { return !c.anywhere && everything(c); });
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       const auto key = [&](const Candidate& c) { return std::pair(against(c), -given_by(c)); };
       auto best = std::pair(std::numeric_limits<std::ptrdiff_t>::max(), std::ptrdiff_t{0});
       for (const auto& c : candidates_)
         if (gives(c, i)) best = std::min(best, key(c));
       for (const auto& c : candidates_)
-        if (gives(c, i) && (one ? everything(c) : key(c) == best || given_by(c) == wrong_)) name(c, i);
+        if (gives(c, i) && (everything(c) || (!one && key(c) == best) || (!derived && given_by(c) == wrong_)))
+          name(c, i);
     }
     sort();
   }
@@ -344,14 +436,16 @@ class Search {
       for (std::size_t i = 0; i < arrays_.size(); ++i) {
         const auto& a = arrays_[i];
         if (!open[i] || made[i].size() < 2) continue;
+        if (!a.turned && a.same(made[i], fitted_factor(made[i], a.expected) * a.expected)) continue;  // a factor alone
         const double s = fitted_factor(a.got, made[i]);
-        const auto is = [&](double x) { return std::abs(s - x) <= 10 * found_.tolerance * std::abs(x); };
-        if (!(a.off(a.got, s * made[i]) <= found_.tolerance) || s == 0 || (is(1) && !a.turned)) continue;
+        const auto is = [&](double x) { return a.is_factor(s, x); };
+        if (!a.same(a.got, s * made[i]) || s == 0 || (is(1) && !a.turned)) continue;
         const auto f = std::find_if(factors.begin(), factors.end(), [&](const Factor& x) { return is(x.value); });
         const std::string text = is(1) ? "" : f == factors.end() ? fmt::format("times {:.10g}", s) : f->text;
         std::vector<M> scaled = made;  // where it fits
+        const double factor = f == factors.end() ? s : f->value;
         for (std::size_t j = 0; j < made.size(); ++j)
-          if (arrays_[j].off(arrays_[j].got, s * made[j]) <= found_.tolerance) scaled[j] = s * made[j];
+          if (arrays_[j].same(arrays_[j].got, factor * made[j])) scaled[j] = factor * made[j];
         consider(judged(id, how.empty() || text.empty() ? how + text : how + ", " + text, scaled),
                  a.turned             ? "transposed"
                  : f == factors.end() ? "factor-other"
@@ -366,28 +460,39 @@ class Search {
       }
       with_a_factor(id, "", made);
     };
-    for (const auto& mistake : known_) {
-      Derivation wrong = right_;
-      mistake.make(wrong);
-      with_a_factor(mistake.id, mistake.how, arrays_of(wrong));
-    }
-    laid_out("transposed", made_transposed);
-    laid_out("column-major", made_column_major);
-    // two steps of the derivation, where that takes no more than seconds
+    // (not where that takes more than seconds)
     const double T = static_cast<double>(right_.length()), d = static_cast<double>(right_.net.d()),
                  n = static_cast<double>(right_.net.n()), work = T * d * (2 * d + n) * (parts_ == Parts::past ? T : 1);
     found_.pairs_tried = work < 5e5;
-    for (const auto& first : known_)
-      for (const auto& second : known_) {
-        if (!found_.pairs_tried || first.many || second.many || first.id == second.id) continue;
-        if (second.reruns || (!first.reruns && &second < &first)) continue;  // each two once, a rerun first
+    std::vector<std::vector<M>> alone;  // what each mistake makes by itself
+    for (const auto& known : known_) {
+      alone.emplace_back();
+      if (!found_.pairs_tried && (known.many || parts_ != Parts::none)) continue;
+      Derivation wrong = right_;
+      known.make(wrong);
+      alone.back() = arrays_of(wrong);
+      with_a_factor(known.id, known.how, alone.back());
+    }
+    laid_out("transposed", made_transposed);
+    laid_out("column-major", [](const GivenArray& a, const M& m) { return made_column_major(a, m, false); });
+    // two steps of the derivation
+    for (std::size_t i = 0; found_.pairs_tried && i < known_.size(); ++i)
+      for (std::size_t j = 0; j < known_.size(); ++j) {
+        const Mistake &first = known_[i], &second = known_[j];
+        if (first.many || second.many || first.id == second.id) continue;
+        if (second.reruns || (!first.reruns && j < i)) continue;  // each two once, a rerun first
         Derivation wrong = right_;
         first.make(wrong);
         second.make(wrong);
-        const auto part = [](const Mistake& m) {
-          return m.how.empty() ? std::string(m.id) : fmt::format("{} {}", m.id, m.how);
-        };
-        consider(judged(first.id, part(first) + "; " + part(second), arrays_of(wrong)), second.id);
+        const bool both_say = !first.how.empty() && !second.how.empty();
+        const auto made = arrays_of(wrong);
+        bool needed = false;  // both are: neither makes an open array by itself
+        for (std::size_t k = 0; k < arrays_.size(); ++k) {
+          const auto same = [&](const M& m) { return arrays_[k].same(made[k], m); };
+          needed = needed ||
+                   (open[k] && arrays_[k].same(arrays_[k].got, made[k]) && !same(alone[i][k]) && !same(alone[j][k]));
+        }
+        if (needed) consider(judged(first.id, first.how + (both_say ? "; " : "") + second.how, made), second.id);
       }
     // those that explain most and have least against them, one way of making the same two
     const auto key = [&](const Candidate& c) { return std::tuple(against(c), -given_by(c)); };
@@ -403,33 +508,36 @@ class Search {
     sort();
   }
 
-  /// Every wrong array is only laid out otherwise. But a W_rec that is transposed where no other matrix is, is no layout.
+  /// Every wrong array is only laid out otherwise. But W_rec transposed, alone, is a slip: no other matrix speaks for it.
   bool only_layout() const {
     const auto says = [&](std::string_view id, const GivenArray& a) {
       return std::any_of(found_.mistakes.begin(), found_.mistakes.end(),
                          [&](const auto& m) { return m.id == id && m.with.empty() && names(m, a); });
     };
-    const auto matrix = [](const GivenArray& a) { return a.rows() > 1 && a.cols() > 1 && a.name != "delta"; };
-    const bool another =
-        std::any_of(arrays_.begin(), arrays_.end(), [&](const auto& a) { return !a.wrong && matrix(a); });
     return all_of_wrong([&](const auto& a) {
-      return (says("transposed", a) || says("column-major", a)) && !(another && says("dw-transposed", a));
+      return (says("transposed", a) || says("column-major", a)) && !(wrong_ == 1 && says("dw-transposed", a));
     });
   }
 
   /// Of those that would change a wrong array, the one that leaves least. A mistake of any array is made where it can be.
   void find_nearest() {
+    double most = 0;
+    for (const auto& a : arrays_) most = std::max(most, a.off());
     for (const auto& c : candidates_) {
       const auto is_named = [&](const auto& m) { return m.id == c.id; };
       bool changes = false;
       double left = 0;
       for (std::size_t i = 0; i < arrays_.size(); ++i) {
         const auto& [residual, shows] = c.outcomes[i];
-        const bool made = !c.anywhere || (arrays_[i].wrong && residual != Outcome().residual);
+        const bool made = !c.anywhere || (arrays_[i].wrong && residual != not_made);
         changes = changes || (made && shows && arrays_[i].wrong);
-        left = std::max(left, made ? residual : arrays_[i].off());
+        left = std::max(left, arrays_[i].turned && c.id != "transposed" ? not_made
+                              : made                                    ? residual
+                                                                        : arrays_[i].off());
       }
-      if (c.fitted || !changes || std::any_of(found_.mistakes.begin(), found_.mistakes.end(), is_named)) continue;
+      if (c.fitted || !changes || !(left < std::max(1.0, most)) ||
+          std::any_of(found_.mistakes.begin(), found_.mistakes.end(), is_named))
+        continue;
       if (!found_.nearest || left < found_.nearest->residual) found_.nearest = {c.id, left, c.how};
     }
   }

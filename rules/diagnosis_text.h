@@ -14,23 +14,24 @@ inline std::string entry_name(const Diagnosis::Array& a, const Diagnosis::Entry&
   return fmt::format("[{}].{}[{}]", e.index[0], name.substr(9), fmt::join(e.index.begin() + 1, e.index.end(), ","));
 }
 
-inline std::string worst_entries(const Diagnosis::Array& a) {
-  std::string text;
-  if (a.turned) text += fmt::format("  {}  has its rows as columns; compared after turning it\n", a.name);
-  if (a.differ == 0) return text;
-  text += fmt::format("  {}  {} of {} entries differ{}   |difference| / |{}| = {:.1e}   worst:\n", a.name, a.differ,
-                      a.of, a.differ == 1 ? "s" : "", a.name, a.relative);
-  text += fmt::format("    {:<20}{:>13}{:>13}{:>13}{:>11}\n", "entry", "expected", "got", "difference", "ratio");
-  for (const auto& e : a.worst)
-    text +=
-        fmt::format("    {:<20}{:>13.6g}{:>13.6g}{:>13.0e}{:>11}\n", entry_name(a, e), e.expected, e.got,
-                    std::abs(e.got - e.expected), e.expected == 0 ? "-" : fmt::format("{:.6g}", e.got / e.expected));
-  return text;
-}
-
 /// The first line begins with `head`; the others stand below what follows it.
 inline std::string line(const std::string& head, const std::string& text) {
   return head + wrapped(text, head.size(), 80 - head.size()) + '\n';
+}
+
+inline std::string worst_entries(const Diagnosis::Array& a) {
+  std::string text;
+  if (a.turned) text += line("  ", a.name + "  has its rows as columns; compared after turning it");
+  if (a.differ == 0) return text;
+  text += line("  ", fmt::format("{}  {} of {} entries differ{}   max|difference| / max|{}| = {:.1e}", a.name, a.differ,
+                                 a.of, a.of == 1 ? "s" : "", a.name, a.relative));
+  text +=
+      fmt::format("    {:<20}{:>13}{:>13}{:>12} {:>12}\n", "entry (from 0)", "expected", "got", "difference", "ratio");
+  for (const auto& e : a.worst)
+    text += fmt::format("    {:<20}{:>13.6g}{:>13.6g}{:>12.0e} {:>12}\n", entry_name(a, e), e.expected, e.got,
+                        std::abs(e.got - e.expected),
+                        e.expected == 0 ? "-" : fmt::format("{:.6g}", e.got / e.expected + 0.));
+  return text;
 }
 
 inline std::string in_words(std::size_t number, const Diagnosis::Named& m) {
@@ -69,6 +70,8 @@ inline std::string causes(const Diagnosis& d) {
   if (!open.empty())
     text += line("  ", fmt::format("No known mistake gives your {}{}", fmt::join(open, ", "),
                                    d.pairs_tried ? ", nor do two at once" : ", alone or with a factor"));
+  if (!open.empty() && d.long_families_cut)
+    text += line("  ", fmt::format("(single steps, and truncations, were tried up to {})", longest_family));
   double left = 0;
   for (const auto& a : d.arrays) left = std::max(left, a.relative);
   std::string what = "All entries agree";
@@ -91,8 +94,11 @@ inline std::string sight(const Diagnosis& d) {
   if (blind == 0) return fmt::format("  All {} known mistakes would show at this point.\n", all);
   std::string text =
       fmt::format("  {} of {} known mistakes would show at this point, these would not:\n", all - blind, all);
-  for (const auto id : d.blind)
-    text += line(fmt::format("    {:<27}", id), fmt::format("it takes {}", mistake(id).needs));
+  for (const auto id : d.blind) {
+    const bool elsewhere = std::find(d.elsewhere.begin(), d.elsewhere.end(), id) != d.elsewhere.end();
+    text += line(fmt::format("    {:<27}", id),
+                 elsewhere ? "it takes other arrays than are given" : fmt::format("it takes {}", mistake(id).needs));
+  }
   return text;
 }
 
@@ -102,16 +108,17 @@ inline std::string sight(const Diagnosis& d) {
 inline std::string report(const Diagnosis& d, std::string_view title = "the gradient") {
   std::string text = fmt::format("{}  {}\n", d ? "ok  " : "FAIL", title);
   std::vector<std::string_view> right;
+  double allowed = 0;
   for (const auto& a : d.arrays) {
     text += detail::worst_entries(a);
-    if (a.differ == 0 && !a.turned) right.push_back(a.name);
+    if (a.differ == 0 && !a.turned) right.push_back(a.name), allowed = std::max(allowed, a.tolerance);
   }
   const std::string_view looks = d.precision == "single"    ? "; the numbers look like single precision"
                                  : d.precision == "rounded" ? "; the numbers look rounded"
                                                             : "";
   if (!right.empty())
     text += detail::line("  ", fmt::format("{} agree{} (to {:.0e} of an array's largest entry{})",
-                                           fmt::join(right, ", "), right.size() == 1 ? "s" : "", d.tolerance, looks));
+                                           fmt::join(right, ", "), right.size() == 1 ? "s" : "", allowed, looks));
   if (d.facing)
     text += fmt::format("  parts read as {}\n", *d.facing == Facing::past ? "dL_t/dtheta, one for each loss"
                                                                           : "dL/dtheta_t, one for each use of theta");

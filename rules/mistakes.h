@@ -35,12 +35,16 @@ inline const MistakeFacts& mistake(std::string_view id) {
   throw std::invalid_argument("rules::mistake: there is no mistake \"" + std::string(id) + "\"");
 }
 
+/// Families of mistakes (a step, or a number of steps) go so far, however long the sequence is.
+inline constexpr Eigen::Index longest_family = 100;
+
 /// One way of making a mistake: what it changes, and where.
 struct Mistake {
   std::string_view id;  // of mistakes.def
   std::string how;      // empty: there is only one way
   std::function<void(Derivation&)> make;
-  bool many = false;    // one of a family as long as the sequence
+  bool many = false;    // one of a family
+  bool aside = false;   // where it shows is no sign that the mistake shows as it is commonly made
   bool reruns = false;  // it begins with another forward run: of two mistakes, it is made first
 };
 
@@ -56,6 +60,7 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   const auto add = [&](std::string_view id, std::string how, std::function<void(D&)> make, bool many = false) {
     all.push_back({id, std::move(how), std::move(make), many});
   };
+  const auto aside = [&] { all.back().aside = true; };
   /// A matrix (columns are times) whose column t is that of t - k; what comes from outside 1 .. T is zero, or wraps.
   const auto shifted = [](const M& m, Eigen::Index k, bool wrap) {
     M s = M::Zero(m.rows(), m.cols());
@@ -70,10 +75,10 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   };
   /// A slope made wrong, phi (d x T): in one of the two places where it is needed, or in both.
   const auto slopes = [&](std::string_view id, const std::string& how, const M& phi) {
-    const std::string comma = how.empty() ? "" : how + " ";
-    add(id, comma + "in the recursion and in the outer product", [phi](D& r) { r.slope = r.slope_back = phi; });
-    add(id, comma + "in the recursion", [phi](D& r) { r.slope_back = phi; });
-    add(id, comma + "in the outer product", [phi](D& r) { r.slope = phi; });
+    const std::string what = how.empty() ? "" : how + " ";
+    add(id, what + "in the recursion and in the outer product", [phi](D& r) { r.slope = r.slope_back = phi; });
+    add(id, what + "in the recursion", [phi](D& r) { r.slope_back = phi; });
+    add(id, what + "in the outer product", [phi](D& r) { r.slope = phi; });
   };
   /// An error made wrong, e (m x T): everywhere, or on its way to h alone.
   const auto errors = [&](std::string_view id, const std::string& how, const M& e) {
@@ -95,20 +100,46 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   // the recursion
   add("recursion-not-transposed", "", [](D& r) { r.back.transposeInPlace(); });
   add("leak-dropped", "", [](D& r) { r.leak = 0; });
+  add("leak-dropped", "and alpha with it, as if it were 1",
+      [](D& r) { r.leak = 0, r.slope = r.slope_back = r.f_prime; });
+  aside();
+  rerun("leak-dropped", "alpha taken as 1 in the forward run too", [](rnn::Network<double>& n) { n.alpha = 1; });
+  aside();
   add("recurrent-path-dropped", "", [](D& r) { r.back.setZero(); });
+  add("recurrent-path-dropped", "and the leak with it", [](D& r) { r.back.setZero(), r.leak = 0; });
   add("factor-one-minus-alpha", "missing before the leak", [](D& r) { r.leak = 1; });
+  add("factor-one-minus-alpha", "and alpha, each in the other's place, in the recursion",
+      [alpha](D& r) { r.leak = alpha, r.slope_back = (1 - alpha) * r.f_prime; });
+  add("factor-one-minus-alpha", "and alpha, each in the other's place",
+      [alpha](D& r) { r.leak = alpha, r.slope = r.slope_back = (1 - alpha) * r.f_prime; });
+  rerun("factor-one-minus-alpha", "and alpha, each in the other's place, in the forward run too",
+        [](rnn::Network<double>& n) { n.alpha = 1 - n.alpha; });
   add("sign", "of what comes from t + 1", [](D& r) { r.leak = -r.leak, r.back = -r.back; });
+  add("sign", "of what comes through W_rec", [](D& r) { r.back = -r.back; });
 
   // f'
   slopes("slope-forgotten", "", M::Constant(d, T, alpha));
-  M at_h(d, T), h_for_f(d, T);
+  // f' = 1 - f^2, f (1 - f), 1 - exp(-f) of tanh, sigmoid, softplus, with something else put in for f
+  const auto slope_by_f = [&](const V& f) -> V {
+    if (right.net.activation == rnn::Activation::softplus) return alpha * (1 - (-f.array()).exp());
+    return rules::slope(right.net.activation, alpha, f, f);
+  };
+  M at_h(d, T), h_for_f(d, T), at_h_before(d, T), h_before_for_f(d, T), at_f(d, T);
   for (Eigen::Index t = 0; t < T; ++t) {
-    const V h = right.run.h.col(t + 1), u = right.run.u.col(t);
+    const V h = right.run.h.col(t + 1), h_before = right.run.h.col(t);
+    V f;
+    activate(right.net.activation, V(right.run.u.col(t)), f);
     at_h.col(t) = alpha * right.slope_at(h);
-    h_for_f.col(t) = rules::slope(right.net.activation, alpha, u, h);
+    h_for_f.col(t) = slope_by_f(h);
+    at_h_before.col(t) = alpha * right.slope_at(h_before);
+    h_before_for_f.col(t) = slope_by_f(h_before);
+    at_f.col(t) = alpha * right.slope_at(f);
   }
   slopes("slope-at-h", "f'(h_t)", at_h);
   slopes("slope-at-h", "h_t for f(u_t)", h_for_f);
+  slopes("slope-at-h", "f'(h_{t-1})", at_h_before);
+  slopes("slope-at-h", "h_{t-1} for f(u_t)", h_before_for_f);
+  slopes("slope-at-h", "f'(f(u_t))", at_f);
   M earlier = shifted(right.slope, 1, false), at_zero = earlier, same = earlier;
   at_zero.col(0) = alpha * right.slope_at(V::Zero(d));
   same.col(0) = right.slope.col(0);
@@ -137,28 +168,35 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
 
   // the outer product
   add("h-after-for-before", "", [T](D& r) { r.h_before = r.run.h.rightCols(T); });
+  add("h-after-for-before", "h_{t-2} for h_{t-1}", [m = shifted(right.h_before, 1, false)](D& r) { r.h_before = m; });
+  add("h-after-for-before", "the other way round, in dL/dW_out", [T](D& r) { r.h_after = r.run.h.leftCols(T); });
+  aside();
   add("x-previous", "x_0 = 0", [m = shifted(right.x, 1, false)](D& r) { r.x = m; });
   add("x-previous", "x_T at t = 1", [m = shifted(right.x, 1, true)](D& r) { r.x = m; });
   M clamped = shifted(right.x, 1, false);
   clamped.col(0) = right.x.col(0);
   add("x-previous", "x_1 at t = 1", [clamped](D& r) { r.x = clamped; });
+  add("x-previous", "the next one: x_{t+1}", [m = shifted(right.x, -1, false)](D& r) { r.x = m; });
   add("dw-transposed", "", [](D& r) { r.W_rec_transposed = true; });
   if (right.net.n() == d || right.net.m() == d)
     add("dw-transposed", "every square matrix",
         [](D& r) { r.W_rec_transposed = r.W_in_transposed = r.W_out_transposed = true; });
   add("h0-ignored", "in the outer product", [](D& r) { r.h_before.col(0).setZero(); });
+  add("h0-ignored", "h_T in its place", [T](D& r) { r.h_before.col(0) = r.run.h.col(T); });
+  aside();
   rerun("h0-ignored", "in the forward run too", [](rnn::Network<double>& n) { n.h_0.setZero(); });
   add("bias-forgotten", "dL/db_rec", [](D& r) { r.one.setZero(); });
-  add("bias-forgotten", "dL/db_out", [](D& r) { r.keep_b_out = 0; });
-  add("bias-forgotten", "dL/db_rec and dL/db_out", [](D& r) { r.one.setZero(), r.keep_b_out = 0; });
+  add("bias-forgotten", "dL/db_out", [](D& r) { r.keep_b_out = false; });
+  add("bias-forgotten", "dL/db_rec and dL/db_out", [](D& r) { r.one.setZero(), r.keep_b_out = false; });
   rerun("bias-forgotten", "b_rec in the forward run", [](rnn::Network<double>& n) { n.parameters.b_rec.setZero(); });
   rerun("bias-forgotten", "b_out in the forward run", [](rnn::Network<double>& n) { n.parameters.b_out.setZero(); });
   rerun("bias-forgotten", "both in the forward run",
         [](rnn::Network<double>& n) { n.parameters.b_rec.setZero(), n.parameters.b_out.setZero(); });
-  add("direct-term-missing", "W_out and b_out", [](D& r) { r.keep_W_out = r.keep_b_out = 0; });
-  add("direct-term-missing", "W_out", [](D& r) { r.keep_W_out = 0; });
-  add("direct-term-missing", "b_out", [](D& r) { r.keep_b_out = 0; });
+  add("direct-term-missing", "W_out and b_out", [](D& r) { r.keep_W_out = r.keep_b_out = false; });
+  add("direct-term-missing", "W_out", [](D& r) { r.keep_W_out = false; });
+  add("direct-term-missing", "b_out", [](D& r) { r.keep_b_out = false; });
   add("direct-term-missing", "W_rec, W_in and b_rec", [](D& r) { r.weight.setZero(); });
+  add("direct-term-missing", "q_t in c_t", [](D& r) { r.own_missing = true; });
 
   // which steps are there
   const auto only = [T](Eigen::Index t) -> V { return V::Unit(T, t - 1); };
@@ -172,7 +210,8 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   add("overwritten", "t = 1 stays, the readout adds", [w = only(1)](D& r) { r.weight = w; });
   add("overwritten", "t = T stays, the readout adds", [w = only(T)](D& r) { r.weight = w; });
   const auto e = [&](const V& weight) -> M { return right.e_back * weight.asDiagonal(); };
-  errors("overwritten", "the last loss stays", e(only(T)));
+  errors("overwritten", "the last loss stays", e(only(T)));  // RTRL with =: the same numbers as the next but one
+  errors("first-step-skipped", "its loss", e(all_but(1)));
   errors("last-loss-dropped", "", e(all_but(T)));
   errors("only-last-loss", "", e(only(T)));
   for (const Eigen::Index k : {1, -1}) {
@@ -213,17 +252,28 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   }
   if (feedback.size() != 0) add("feedback-for-transpose", "", [feedback](D& r) { r.B = feedback; });
 
-  // families as long as the sequence
-  for (Eigen::Index K = 1; K < std::min<Eigen::Index>(T, 100); ++K) {
+  // families
+  for (Eigen::Index K = 1; K < std::min(T, longest_family); ++K) {
     const auto cut = [&](const std::string& where, D::Cut how) {
       add(
           "truncated-K", fmt::format("K = {}{}", K, where), [how, K](D& r) { r.cut = how, r.K = K; }, true);
     };
     cut(", from every loss (F-BPTT)", D::Cut::band);
     if (K > 1) cut(", in blocks (E-BPTT)", D::Cut::blocks);
+    if (K > 1 && T % K != 0) cut(", in blocks counted from the end", D::Cut::blocks_from_end);
+    const V first = (V(T) << V::Ones(T - K + 1), V::Zero(K - 1)).finished(),
+            whole = (V(T) << V::Ones(T / K * K), V::Zero(T % K)).finished();
+    if (K > 1)
+      add(
+          "truncated-K", fmt::format("K = {}, from every loss (F-BPTT), the last K - 1 uses never released", K),
+          [K, first](D& r) { r.cut = D::Cut::band, r.K = K, r.weight = first; }, true);
+    if (K > 1 && T % K != 0)
+      add(
+          "truncated-K", fmt::format("K = {}, in blocks (E-BPTT), the tail never released", K),
+          [K, whole](D& r) { r.cut = D::Cut::blocks, r.K = K, r.weight = whole; }, true);
     cut(", the last K steps alone", D::Cut::window);
   }
-  for (Eigen::Index t = 1; t <= std::min<Eigen::Index>(T, 100); ++t) {
+  for (Eigen::Index t = 1; t <= std::min(T, longest_family); ++t) {
     const std::string step = fmt::format("the use of the parameters at t = {}", t),
                       loss = fmt::format("the loss at t = {}", t);
     add(

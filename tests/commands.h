@@ -37,4 +37,11 @@ inline std::string printed(Command command, const std::vector<std::string>& word
   return text;
 }
 
+/// Whether the part is in the text; the log says so if not.
+inline bool has(const std::string& text, const std::string& part) {
+  const bool found = text.find(part) != std::string::npos;
+  if (!found) BOOST_TEST_MESSAGE("not found: \"" << part << "\" in\n" << text);
+  return found;
+}
+
 }  // namespace tests

@@ -308,7 +308,8 @@ BOOST_AUTO_TEST_CASE(a_mistake_in_a_students_loops_is_named) {
         BOOST_TEST(!names(d, d.nearest->id));
         // and no more than can be meant: what gives the same numbers here
         for (const auto& m : d.mistakes) BOOST_TEST((!m.alone && m.with.empty()));
-        if (id != "dw-transposed" && id != "bias-forgotten") BOOST_TEST(d.mistakes.size() <= 4u, rules::report(d));
+        if (id != "dw-transposed" && id != "bias-forgotten" && id != "truncated-K")
+          BOOST_TEST(d.mistakes.size() <= 4u, rules::report(d));
       }
 }
 
@@ -455,7 +456,7 @@ BOOST_AUTO_TEST_CASE(a_small_difference_is_one_and_rounding_is_none) {
     const Diagnosis d = p.of(rules::claim(coarse(p.right.gradient)));
     BOOST_TEST(bool(d), rules::report(d));
     BOOST_TEST(d.precision == (six ? "rounded" : "single"));
-    BOOST_TEST(d.tolerance <= 1e-5);
+    for (const auto& a : d.arrays) BOOST_TEST(a.tolerance <= 5e-5);
     auto wrong = p.right.gradient;
     wrong.W_in *= 1.0001;
     BOOST_TEST(!p.of(rules::claim(coarse(wrong))));
@@ -466,6 +467,60 @@ BOOST_AUTO_TEST_CASE(a_small_difference_is_one_and_rounding_is_none) {
   const auto four = rnn::map<double>(p.right.gradient, [](double x) { return std::stod(fmt::format("{:.3e}", x)); });
   BOOST_TEST(!p.of(rules::claim(four)));
   BOOST_TEST(rules::report(p.of(rules::claim(four))).find("ask for a tolerance") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(rounding_is_no_mistake) {
+  // to decimal places: the largest array keeps more digits than the others
+  Point p;
+  p.right.gradient.b_rec *= 20;
+  for (const int places : {6, 8}) {
+    const auto rounded =
+        rnn::map<double>(p.right.gradient, [&](double x) { return std::stod(fmt::format("{:.{}f}", x, places)); });
+    const Diagnosis d = p.of(rules::claim(rounded));
+    BOOST_TEST(bool(d), rules::report(d));
+  }
+  // where the network fits its targets, the gradient is rounding and nothing else
+  const rnn::Network<double> net = tests::generic_network(Activation::tanh, Loss::squared);
+  auto sequence = tests::generic_sequence(net);
+  sequence.target = rnn::run(net, sequence).v;
+  const Point fits(net, sequence);
+  auto noise = rnn::zeros_like(net.parameters);
+  rnn::Random random(9);
+  for_each_block([&](auto, auto& b) { b = random.normal(b.rows(), b.cols(), 1e-15); }, noise);
+  BOOST_TEST(bool(fits.of(rules::claim(noise))));
+  for_each_block([&](auto, auto& b) { b *= 1e3; }, noise);
+  BOOST_TEST(!fits.of(rules::claim(noise)));
+}
+
+BOOST_AUTO_TEST_CASE(a_pair_is_named_only_where_both_are_needed) {
+  const Point p;
+  auto wrong = p.right.gradient;
+  wrong.W_out = 2.5 * p.right.past[6].W_out;  // one step of it, times something
+  const Diagnosis d = p.of(rules::claim(wrong));
+  for (const auto& m : d.mistakes)
+    BOOST_TEST((m.id != "recursion-not-transposed" && m.with != "recursion-not-transposed"), rules::report(d));
+  // the part of one step is a product of two vectors: scaled rows say nothing
+  Claim parts;
+  for (std::size_t t = 0; t < 7; ++t) {
+    parts.per_step.push_back(rules::claim(p.right.future[t]).gradient);
+    auto& W = parts.per_step.back().find("W_rec")->second;
+    W = VectorX<double>::LinSpaced(5, 1, 2 + static_cast<double>(t)).asDiagonal() * W;
+  }
+  BOOST_TEST(!names(p.of(parts), "row-scaled"));
+}
+
+BOOST_AUTO_TEST_CASE(a_report_says_why_a_mistake_cannot_show) {
+  const Point p;
+  const std::string text = rules::report(p.of({.gradient = {{"W_out", p.right.gradient.W_out}}}));
+  BOOST_TEST(text.find("leak-dropped               it takes other arrays than are given") != std::string::npos, text);
+  BOOST_TEST(text.find("softmax-elementwise        it takes the loss softmax_ce") != std::string::npos, text);
+  // long sequences: what was not tried is said
+  const Point far(Activation::tanh, Loss::squared, 110);
+  auto wrong = far.right.gradient;
+  for_each_block([&](auto, auto& b, const auto& part) { b -= part; }, wrong, far.right.past[104]);
+  const Diagnosis d = far.of(rules::claim(wrong));
+  BOOST_TEST((d.verdict == Verdict::unknown));
+  BOOST_TEST(rules::report(d).find("were tried up to 100") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_point_tells_which_mistakes_it_cannot_see) {

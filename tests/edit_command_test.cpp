@@ -22,15 +22,12 @@
 
 namespace {
 
+using tests::has;
+
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
 std::string printed(const Words& words) { return tests::printed(tutorials::edit_command, words); }
-bool has(const std::string& text, const std::string& part) {
-  const bool found = text.find(part) != std::string::npos;
-  if (!found) BOOST_TEST_MESSAGE("not found: \"" << part << "\" in\n" << text);
-  return found;
-}
 std::size_t widest(const std::string& text) {
   std::size_t most = 0;
   std::istringstream lines(text);

@@ -13,17 +13,12 @@
 
 namespace {
 
-using tests::Json;
+using tests::has, tests::Json;
 
 std::string printed(std::vector<std::string> words) {
   const tests::File file(tests::NetworkCase().file());
   words.insert(words.begin(), file.path.string());
   return tests::printed(tutorials::trace_command, words);
-}
-bool has(const std::string& text, const std::string& part) {
-  const bool found = text.find(part) != std::string::npos;
-  if (!found) BOOST_TEST_MESSAGE("not found: \"" << part << "\" in\n" << text);
-  return found;
 }
 const Json& row(const Json& trace, const std::string& name) {
   for (const Json& r : trace["rows"])

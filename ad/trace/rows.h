@@ -179,6 +179,11 @@ class Reader {
     if constexpr (std::is_same_v<T, double>) {
       const BlockOperand* q = Matrices::operands(tape_, b);
       if (name == "affine") return latex ? affine(b, q).latex() : affine(b, q).plain();
+      if (name == "squared_distance") {
+        const std::string times = q[0].s == 1 ? "" : operand_text(q[0].s) + (latex ? "\\," : "*");
+        return latex ? times + "\\left|" + symbol(q[0]).latex() + " - " + symbol(q[1]).latex() + "\\right|^2"
+                     : times + "|" + run_label(q[0]) + " - " + run_label(q[1]) + "|^2";
+      }
       if (const auto row = by_elements(b); row && latex)
         return apply(row->op, symbol(q[0]), symbol(q[b.operands - 1])).latex_by_elements();
       if (b.operands == 2 && !std::isalpha(static_cast<unsigned char>(name[0])))
@@ -405,7 +410,8 @@ Trace<T> trace(const TapeOf<T>& tape, const View& view = {}) {
       }
       const bool input = b->operands == 0 && whole.op == Op::input;
       t.rows.push_back(std::move(whole));
-      const Id shown = size == 1 || (input && view.fold_inputs) ? 0 : std::min(size, view.elements);
+      Id shown = size == 1 || (input && view.fold_inputs) ? 0 : std::min(size, view.elements);
+      if (shown != 0 && shown + 1 == size) shown = size;  // instead of "(1 more)"
       for (Id k = 0; k < shown; ++k) t.rows.push_back(row_of(b->first + k));
       if (shown != 0 && shown < size) {
         Row<T> rest = row_of(b->first + shown);

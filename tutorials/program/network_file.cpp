@@ -39,6 +39,8 @@ class Reader {
     auto& net = file.network;
     auto& theta = net.parameters;
     net.alpha = number(field("alpha"), "alpha");
+    if (!(net.alpha > 0 && net.alpha <= 1))
+      fail("alpha must be above 0 and at most 1 (it is 1 / time constant), not {}", net.alpha);
     net.activation = static_cast<rnn::Activation>(choice("activation", rnn::activation_names));
     net.loss = static_cast<rnn::Loss>(choice("loss", rnn::loss_names));
 
@@ -306,7 +308,10 @@ NetworkFile read_network_file(const std::string& name) {
   try {
     json = Json::parse(name == "-" ? std::cin : static_cast<std::istream&>(file), no_doubles);
   } catch (const Json::exception& error) {
-    throw BadFile(fmt::format("{}: not JSON: {}", shown, error.what()));
+    const std::string_view what = error.what();
+    const bool number = what.ends_with("N'") || what.ends_with("I'");
+    throw BadFile(
+        fmt::format("{}: not JSON: {}{}", shown, what, number ? " (NaN and Infinity are no JSON numbers)" : ""));
   } catch (const std::ios_base::failure&) {  // a folder, say
     throw BadFile(shown + ": cannot be read");
   }

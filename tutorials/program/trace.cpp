@@ -72,8 +72,8 @@ ad::Var named(const ad::Tape& tape, const std::string& name, const char* option)
 int trace_command(const std::vector<std::string>& words) {
   const std::vector<std::string> formats = {"text", "markdown", "latex", "json"};
   std::string format = "text", tangent, output = "L", html;
-  bool scalars = false;
-  int step = 0, elements = 8, rows = 0;
+  bool scalars = false, inputs = false;
+  int step = 0, elements = 8, rows = 400;
   Options options(
       "unroll trace FILE [--html PAGE] [--step T] [--scalars] [--format F] [--tangent NAME] [--output NAME] "
       "[--elements N] [--rows "
@@ -81,10 +81,14 @@ int trace_command(const std::vector<std::string>& words) {
       "Unrolls the network of a network file (- is standard input) on a tape, sweeps it back from the loss, and prints "
       "what stands on it, line by line: the value, the adjoint, and what each operation hands to its operands. The "
       "adjoint of "
-      "h_t is delta_t, the credit that BPTT sends back.");
+      "h_t is delta_t, the credit that BPTT sends back. In a line of a whole vector g is its adjoint, ^ in short, and "
+      "|..| "
+      "the norm of what is handed on.");
   options.value("--step", "T", "only the step t = T",
                 [&](const std::string& text) { step = whole_number(text, 1, "--step"); });
   options.flag("--scalars", "number by number, and not whole vectors in one line", [&] { scalars = true; });
+  options.flag("--inputs", "with the numbers of theta, h_0 and x: the adjoints of theta are the gradient",
+               [&] { inputs = true; });
   options.value("--format", "F", fmt::format("one of {} (text)", fmt::join(formats, ", ")),
                 [&](const std::string& text) {
                   format = text;
@@ -100,7 +104,7 @@ int trace_command(const std::vector<std::string>& words) {
                 [&](const std::string& text) { html = text; });
   options.value("--elements", "N", "show no more than N elements of a vector (8)",
                 [&](const std::string& text) { elements = whole_number(text, 0, "--elements"); });
-  options.value("--rows", "N", "of text: leave out the middle of what is longer than N rows (0: show all)",
+  options.value("--rows", "N", "of text: leave out the middle of what is longer than N rows (400; 0: show all)",
                 [&](const std::string& text) { rows = whole_number(text, 0, "--rows"); });
   const auto name = options.parse_one_file(words);
   if (!name) return 0;
@@ -119,7 +123,7 @@ int trace_command(const std::vector<std::string>& words) {
   if (!html.empty()) return write_file(html, ad::explorer(tape, from)), 0;
   auto trace = ad::trace(tape, from,
                          {.scope = step == 0 ? "" : fmt::format("t={}", step),
-                          .fold_inputs = true,
+                          .fold_inputs = !inputs,
                           .elements = static_cast<ad::Id>(elements)});
   for (auto& row : trace.rows) row.where = {};  // the lines of this file are nothing to its reader
   trace.file.clear();
