@@ -54,6 +54,7 @@ struct ArrayMistake {
   std::string how;
   std::function<Outcome(const GivenArray&)> outcome;
   bool fitted = false;  // it is made to measure, and leaves little whatever happened: no candidate for the next best
+  bool aside = false;   // as in Mistake
 };
 
 /// A factor, 2 or 1 / T, and what a mistake by it is called.
@@ -61,6 +62,7 @@ struct Factor {
   std::string_view id;
   double value;
   std::string text;
+  bool aside = false;  // as in Mistake
 };
 inline std::vector<Factor> known_factors(const Derivation& right) {
   const double alpha = right.net.alpha, T = static_cast<double>(right.length()), m = static_cast<double>(right.net.m());
@@ -70,6 +72,9 @@ inline std::vector<Factor> known_factors(const Derivation& right) {
                              {"factor-T", T, "times T"},
                              {"mean-over-time", 1 / T, "divided by T"},
                              {"mean-over-outputs", 1 / m, "divided by m"},
+                             {"mean-over-outputs", 2 / m, "times 2, divided by m", true},
+                             {"mean-over-outputs", 1 / (T * m), "divided by T m", true},
+                             {"mean-over-time", 1 / (T * m), "divided by T m", true},
                              {"factor-alpha", alpha, "times alpha"},
                              {"factor-alpha", 1 / alpha, "divided by alpha"},
                              {"factor-one-minus-alpha", 1 - alpha, "times 1 - alpha"},
@@ -214,7 +219,10 @@ inline std::vector<ArrayMistake> array_mistakes(const std::vector<GivenArray>& a
                    }});
   };
   const auto factors = known_factors(right);
-  for (const auto& f : factors) add(f.id, f.text, [s = f.value](const GivenArray& a) -> M { return s * a.expected; });
+  for (const auto& f : factors) {
+    add(f.id, f.text, [s = f.value](const GivenArray& a) -> M { return s * a.expected; });
+    all.back().aside = f.aside;
+  }
   all.push_back({"transposed", "", [](const GivenArray& a) -> Outcome {
                    const M m = made_transposed(a, a.expected);
                    if (m.size() == 0) return {not_made, a.rows() > 1 && a.cols() > 1};  // its shape would tell

@@ -148,11 +148,11 @@ class Search {
         if (!all[i].same(made[i].expected, all[i].expected)) in_all.insert(known.id);
     }
     for (const auto& known : array_mistakes(arrays_, right_)) {
-      Candidate c{known.id, known.how, {}, {}, true, known.fitted};
+      Candidate c{known.id, known.how, {}, {}, true, known.fitted, known.aside};
       for (const auto& a : arrays_) c.outcomes.push_back(known.outcome(a));
       keep(std::move(c));
       for (const auto& a : all)
-        if (known.outcome(a).shows) in_all.insert(known.id);
+        if (!known.aside && known.outcome(a).shows) in_all.insert(known.id);
     }
     for (const auto& row : mistakes)
       if (!visible_.count(row.id)) {

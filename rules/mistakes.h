@@ -105,6 +105,12 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   aside();
   rerun("leak-dropped", "alpha taken as 1 in the forward run too", [](rnn::Network<double>& n) { n.alpha = 1; });
   aside();
+  add("leak-dropped", "1 in place of 1 - alpha", [](D& r) { r.leak = 1; });
+  aside();
+  if (right.net.m() == d) {
+    add("recursion-not-transposed", "W_out, in q_t", [](D& r) { r.B.transposeInPlace(); });
+    aside();
+  }
   add("recurrent-path-dropped", "", [](D& r) { r.back.setZero(); });
   add("recurrent-path-dropped", "and the leak with it", [](D& r) { r.back.setZero(), r.leak = 0; });
   add("factor-one-minus-alpha", "missing before the leak", [](D& r) { r.leak = 1; });
@@ -154,6 +160,7 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
         [phi = phi](D& r) { r.slope = r.slope_back = phi; });
     add("slope-at-previous-u", fmt::format("in the outer product, {}", how), [phi = phi](D& r) { r.slope = phi; });
   }
+  slopes("slope-at-previous-u", "f'(u_{t+1})", shifted(right.slope, -1, false));
   slopes("slope-twice", "f'", right.slope.cwiseProduct(right.f_prime));
   add("slope-wrong-axis", "in the recursion: phi_{t+1} behind W_rec^T", [](D& r) { r.slope_behind = true; });
   add("slope-wrong-axis", "in the recursion: phi_t behind W_rec^T",
@@ -213,6 +220,12 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   errors("overwritten", "the last loss stays", e(only(T)));  // RTRL with =: the same numbers as the next but one
   errors("first-step-skipped", "its loss", e(all_but(1)));
   errors("last-loss-dropped", "", e(all_but(T)));
+  add("last-loss-dropped", "the use of the parameters at t = T", [w = all_but(T)](D& r) { r.weight = w; });
+  aside();
+  add("direct-term-missing", "q_t in the recursion, but for q_T", [m = e(only(T))](D& r) { r.e_back = m; });
+  aside();
+  add("overwritten", "P_t: by its immediate part", [](D& r) { r.back.setZero(), r.leak = 0; });
+  aside();
   errors("only-last-loss", "", e(only(T)));
   for (const Eigen::Index k : {1, -1}) {
     const std::string whose = k > 0 ? "of t - 1" : "of t + 1";
@@ -238,6 +251,10 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   };
   using rnn::Loss;
   if (right.net.loss == Loss::softmax_ce) {
+    M one_by_one = right.e_back;
+    for (Eigen::Index t = 0; t < T; ++t)
+      one_by_one.col(t) = output_error(Loss::sigmoid_ce, V(right.run.v.col(t)), right.sequence.target.col(t));
+    errors("softmax-elementwise", "sigmoid(v) - y*", one_by_one);
     errors("softmax-elementwise", "-y* (1 - y)", outputs([](const auto& y, const auto& t) { return -t * (1 - y); }));
     errors("softmax-elementwise", "(y - y*) y (1 - y)",
            outputs([](const auto& y, const auto& t) { return (y - t) * y * (1 - y); }));
@@ -246,6 +263,7 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
     errors("slope-twice", "at the output, (y - y*) y (1 - y)",
            outputs([](const auto& y, const auto& t) { return (y - t) * y * (1 - y); }));
   if (right.net.loss == Loss::tanh_squared) {
+    errors("output-slope-forgotten", "and tanh with it, v - y*", right.run.v - right.sequence.target);
     errors("output-slope-forgotten", "", outputs([](const auto& y, const auto& t) { return y - t; }));
     errors("slope-twice", "at the output, (y - y*) (1 - y^2)^2",
            outputs([](const auto& y, const auto& t) { return (y - t) * (1 - y * y).square(); }));
