@@ -50,7 +50,8 @@ Witness witness(const NetworkFile& file) {
       throw std::logic_error(
           fmt::format("{}: reverse mode gives {}, forward mode {}: a fault of this program", name, slope, forward));
     const auto differences = ad::differences(loss, at, V);
-    const double room = differences.error + 1e-9 * (scale + std::abs(reverse.loss));
+    // near an optimum the loss is the square of few digits, and so are its differences
+    const double room = differences.error + 1e-6 * scale + 1e-9 * std::abs(reverse.loss);
     if (!(differences.error <= 1e-3 * (scale + std::abs(reverse.loss))))
       seen = false;
     else if (!(std::abs(differences.value - slope) <= room))
