@@ -217,7 +217,7 @@ inline std::vector<Mistake> known_mistakes(const Derivation& right, const rnn::M
   add("overwritten", "t = 1 stays, the readout adds", [w = only(1)](D& r) { r.weight = w; });
   add("overwritten", "t = T stays, the readout adds", [w = only(T)](D& r) { r.weight = w; });
   const auto e = [&](const V& weight) -> M { return right.e_back * weight.asDiagonal(); };
-  errors("overwritten", "the last loss stays", e(only(T)));  // RTRL with =: the same numbers as the next but one
+  errors("overwritten", "the last loss stays", e(only(T)));  // RTRL with =: the same numbers as only-last-loss
   errors("first-step-skipped", "its loss", e(all_but(1)));
   errors("last-loss-dropped", "", e(all_but(T)));
   add("last-loss-dropped", "the use of the parameters at t = T", [w = all_but(T)](D& r) { r.weight = w; });
