@@ -7,7 +7,7 @@
 
 #include "rnn/bptt.h"
 #include "rnn/credit.h"
-#include "rules/derivation.h"
+#include "rules/mistakes.h"
 #include "tests/network_files.h"
 #include "tutorials/program/commands.h"
 #include "tutorials/program/options.h"
@@ -114,6 +114,13 @@ BOOST_AUTO_TEST_CASE(a_factor_of_1_0001_is_seen_and_a_tolerance_is_taken) {
   BOOST_TEST((verified(c.with(wrong), 0, {"--tolerance", "1e-3"})["parameters"]["b_rec"]["tolerance"] == 1e-3));
   BOOST_CHECK_THROW(printed(c.with(wrong), 0, {"--tolerance", "large"}), tutorials::UsageError);
   BOOST_CHECK_THROW(printed(c.with(wrong), 0, {"--tolerance", "0"}), tutorials::UsageError);
+}
+
+BOOST_AUTO_TEST_CASE(all_known_mistakes_are_listed) {
+  const std::string text = tests::printed(tutorials::verify_command, {"--list"});
+  for (const auto& row : rules::mistakes) BOOST_TEST(has("\n" + text, fmt::format("\n{}\n", row.id)));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) BOOST_TEST(line.size() <= 80u, line);
 }
 
 BOOST_AUTO_TEST_CASE(a_transposed_shape_is_another_layout) {

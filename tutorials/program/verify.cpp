@@ -106,6 +106,11 @@ Json json(const rules::Diagnosis& d) {
 }  // namespace
 
 int verify_command(const std::vector<std::string>& words) {
+  if (words.size() == 1 && words[0] == "--list") {
+    for (const auto& row : rules::mistakes)
+      std::cout << fmt::format("{}\n  {}\n  right: {}\n", row.id, wrapped(row.what, 2, 78), wrapped(row.right, 9, 71));
+    return 0;
+  }
   bool as_json = false;
   double tolerance = 0;
   Options options(
