@@ -160,6 +160,7 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   refused(changed("b_rec", "none"), {"b_rec", "list"});
   refused(changed("b_rec", {1, 2, "three", 4, 5}), {"b_rec[2]", "three"});
   refused(changed("alpha", "0.3"), {"alpha", "number"});
+  for (const double alpha : {0.0, -1.0, 2.0}) refused(changed("alpha", alpha), {"alpha", "at most 1"});
   refused(changed("activation", "tahn"), {"activation", "tahn", "softplus"});
   refused(changed("loss", 3), {"loss", "3", "squared"});
   refused(changed("options", {1}), {"options", "object"});
@@ -199,6 +200,8 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused_by_field_and_sizes) {
   text("{\"alpha\": 1,", "JSON");
   text("", "JSON");
   text("{\"alpha\": 1e999}", "JSON");
+  text("{\"alpha\": NaN}", "NaN and Infinity are no JSON numbers");
+  text("{\"alpha\": -Infinity}", "NaN and Infinity are no JSON numbers");
   BOOST_CHECK_THROW(printed({"/no/such/file.json"}), tutorials::BadFile);
 }
 

@@ -80,6 +80,21 @@ BOOST_AUTO_TEST_CASE(a_person_reads_whole_vectors_a_step_or_all) {
   BOOST_TEST(printed({"--format", "latex", "--step", "1"}).starts_with("\\begin{tabular}"));
 }
 
+BOOST_AUTO_TEST_CASE(the_gradient_stands_beside_the_inputs_and_the_loss_is_written_out) {
+  tests::NetworkCase c;
+  c.net.loss = rnn::Loss::squared;
+  const tests::File file(c.file());
+  const auto all = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), file.path.string());
+    return tests::printed(tutorials::trace_command, words);
+  };
+  BOOST_TEST(has(all({}), "L_1 = 0.5*|v_1 - [2 x 1]|^2"));
+  const Json inputs = Json::parse(all({"--inputs", "--elements", "99", "--format", "json"}));
+  const auto tape = rnn::bptt(c.net, c.sequence);
+  BOOST_TEST(close(row(inputs, "W_rec[3,1]")["adjoint"], tape.gradient.W_rec(3, 1)));
+  BOOST_TEST(close(row(inputs, "b_out[1]")["adjoint"], tape.gradient.b_out(1)));
+}
+
 BOOST_AUTO_TEST_CASE(a_page_is_written) {
   const std::string page = printed({"--html", "-", "--tangent", "W_rec[1,0]"});
   BOOST_TEST(page.starts_with("<!DOCTYPE html>"));
