@@ -61,8 +61,8 @@ ad::Var named(const ad::Tape& tape, const std::string& name, const char* option)
   const auto found = std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == name; });
   if (found == names.end())
     throw UsageError(
-        fmt::format("{}: nothing on the tape is called \"{}\"; what is: W_rec[1,0], b_out[0], x_2[0], u_2[1], h_2[1], "
-                    "v_2[0], L_2, L",
+        fmt::format("{}: nothing on the tape is called \"{}\"; names are W_rec[i,j], W_in[i,j], b_rec[i], W_out[i,j], "
+                    "b_out[i], h_0[i], x_t[i], u_t[i], h_t[i], v_t[i], L_t and L: i and j count from 0, t from 1",
                     option, name));
   return ad::Matrices::variable(tape, found->first);
 }
